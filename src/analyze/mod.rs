@@ -1,0 +1,13 @@
+//! Analysis on flush: blocks become windows, windows become findings.
+//!
+//! `step` follows the intake log: every line is unwrapped, mined and sifted into the open window of its group; a due
+//! window is judged and written with its position in one transaction. `explain` follows the windows that wait for a
+//! model: ask, ground, judge again. A slow model therefore never holds back the lines.
+
+pub mod ask;
+pub mod exhibit;
+pub mod explain;
+pub mod ground;
+pub mod line;
+pub mod mine;
+pub mod sift;

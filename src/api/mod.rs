@@ -1,0 +1,3 @@
+//! The HTTP door: push in Loki's shape, everything else as our own JSON API.
+
+pub mod caller;

@@ -1,0 +1,3 @@
+//! The `sigyn` program: see `sigyn::cli`.
+
+fn main() {}
