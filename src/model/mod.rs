@@ -13,7 +13,7 @@ mod window;
 pub use batch::{Entry, Metadata, PushBatch, StreamBatch};
 pub use category::Category;
 pub use finding::{EvidenceLine, Finding, FindingDraft, FindingId, FindingStatus, FindingWindow, Origin};
-pub use labels::{DuplicateLabel, Labels};
+pub use labels::{DuplicateLabel, LabelPairs, Labels};
 pub use line::{LineRef, StreamId, TemplateId};
 pub use severity::Severity;
 pub use tenant::{BadTenant, TenantId};
