@@ -75,7 +75,7 @@ impl Analyzer {
             let Some(open) = group.window.take() else { continue };
             let miner = self.miners.get(&key.0);
             let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text().to_owned());
-            let findings = group.sift.drafts(&text_of);
+            let findings = group.sift.drafts(&self.sifter, &text_of);
             let state = closing_state(&open, &findings, self.settings.ask_model);
             let mut closed = closed_window(key, &open, findings, state, now);
             if state == WindowState::Pending {
@@ -90,7 +90,7 @@ impl Analyzer {
                 tenant: key.0,
                 name: key.1.clone(),
                 seq: self.read,
-                state: group.sift.snapshot(),
+                state: serde_json::to_vec(&group.sift).unwrap_or_default(),
             });
         }
         for miner in self.miners.values_mut() {
@@ -119,7 +119,7 @@ impl Analyzer {
             let miner = self.miners.get(&key.0);
             let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text().to_owned());
             if let Some(open) = &group.window {
-                commit.windows.push(closed_window(&key, open, group.sift.drafts(&text_of), WindowState::Open, now));
+                commit.windows.push(closed_window(&key, open, group.sift.drafts(&self.sifter, &text_of), WindowState::Open, now));
             }
             if let Some(since) = group.urgent_since.take() {
                 self.metrics.observe_urgent(now.since(since));

@@ -57,7 +57,7 @@ pub struct Analyzer {
     pub(super) settings: Settings,
     pub(super) metrics: AnalyzeMetrics,
     clock: Clock,
-    sifter: Arc<Sifter>,
+    pub(super) sifter: Arc<Sifter>,
     ids: Arc<AtomicU64>,
     pub(super) miners: FxHashMap<i64, Miner>,
     pub(super) groups: HashMap<GroupKey, Group>,
@@ -289,7 +289,7 @@ impl Reader<'_> {
 }
 
 fn restored_group(group: position::Group) -> (GroupKey, Group) {
-    let sift = GroupSift::restore(&group.state).unwrap_or_else(|error| {
+    let sift = serde_json::from_slice(&group.state).unwrap_or_else(|error| {
         // Thresholds start over; positions and findings are unaffected.
         tracing::warn!(group = group.name, %error, "carried rule state could not be read, starting afresh");
         GroupSift::default()
