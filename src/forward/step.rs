@@ -14,11 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Settings,
     batch::{Batch, Batcher},
-    selector::Selector,
     upstream::{Outcome, Upstream},
 };
 use crate::{
-    model::{Entry, StreamId, Timestamp},
+    model::{Entry, Selector, SelectorError, StreamId, Timestamp},
     runtime::{Backoff, Clock},
     store::{
         Store, StoreError,
@@ -43,7 +42,7 @@ pub enum ForwardError {
     BadCredential,
     /// The selector cannot be read.
     #[error("bad selector: {0}")]
-    BadSelector(String),
+    BadSelector(#[from] SelectorError),
     /// The position could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,7 +95,7 @@ impl Forwarder {
         Ok(Forwarder {
             store,
             upstream: Upstream::new(settings)?,
-            selector: Selector::parse(&settings.selector)?,
+            selector: settings.selector.clone(),
             batch_bytes: settings.batch_bytes.max(1),
             batch_entries: settings.batch_entries.max(1),
             max_backoff: settings.max_backoff,
