@@ -1,0 +1,4 @@
+//! Cost of mining a line of each common kind, after warm-up.
+fn main() {
+    divan::main();
+}
