@@ -347,6 +347,12 @@ pub(super) fn with_colons(text: &[u8], start: usize, end: usize) -> Option<Compo
         let is_scheme = word.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
         return is_scheme.then(|| Composite { kind: Kind::Url, end: url_end(text, end) });
     }
+    if is_date(word) && word.contains(&b'T') {
+        let rest = text.get(end..).unwrap_or_default();
+        let length =
+            rest.iter().take_while(|b| b.is_ascii_digit() || matches!(b, b':' | b'.' | b'+' | b'-' | b'Z'));
+        return Some(Composite { kind: Kind::Time, end: end + length.count() });
+    }
     if word.len() > 4 || !word.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
@@ -361,11 +367,28 @@ pub(super) fn with_colons(text: &[u8], start: usize, end: usize) -> Option<Compo
         return None;
     }
     let kind = match colons {
-        2 if run.iter().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.')) => Kind::Time,
+        2 if !run.starts_with(b":") && run.iter().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.')) => {
+            Kind::Time
+        }
         5 if run.len() == 17 => Kind::Hex,
         _ => Kind::Ip,
     };
-    Some(Composite { kind, end: start + run.len() })
+    let end = start + run.len();
+    Some(Composite { kind, end: if kind == Kind::Time { with_fraction(text, end) } else { end } })
+}
+
+/// The end of a time written with a decimal comma (`12:30:05,123`).
+fn with_fraction(text: &[u8], end: usize) -> usize {
+    let Some(rest) = text.get(end..).and_then(|rest| rest.strip_prefix(b",")) else { return end };
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    if (1..=9).contains(&digits) { end + 1 + digits } else { end }
+}
+
+/// Reads an IPv6 address that starts with colons (`::1`).
+pub(super) fn leading_colons(text: &[u8], at: usize) -> Option<Composite> {
+    let before = at.checked_sub(1).and_then(|i| text.get(i)).copied().unwrap_or(b' ');
+    let is_start = text.get(at + 1) == Some(&b':') && text.get(at + 2).is_some_and(u8::is_ascii_hexdigit);
+    (is_start && of(before) & WORD == 0).then(|| with_colons(text, at, at)).flatten()
 }
 
 fn url_end(text: &[u8], from: usize) -> usize {

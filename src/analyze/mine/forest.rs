@@ -47,8 +47,12 @@ pub(super) struct Forest {
     candidates: Vec<u32>,
 }
 
-/// A leaf with more templates than this is crowded: its templates are merged sooner.
+/// With more candidates than this, words become placeholders at the second sight if half of the message is equal.
 const CROWDED: usize = 48;
+/// With more candidates than this, one equal word is enough.
+const OVERCROWDED: usize = 128;
+/// Templates in a leaf at most; bounds the work of one message. The one unused for longest goes.
+const LEAF_MAX: usize = 256;
 
 impl Forest {
     pub(super) fn new(settings: Settings, tenant: i64, ids: Arc<AtomicU64>, seed: u64) -> Self {
@@ -71,6 +75,12 @@ impl Forest {
             differences: Vec::new(),
             candidates: Vec::new(),
         }
+    }
+
+    /// Where new ids come from.
+    #[cfg(test)]
+    pub(super) fn ids(&self) -> &Arc<AtomicU64> {
+        &self.ids
     }
 
     /// Changes whenever a template of `words` words was widened.
@@ -138,15 +148,15 @@ impl Forest {
 
     /// The templates that differ from the message, and from each other, in the same few words and are enough of them.
     fn family(&mut self, _skeleton: &Skeleton) -> Option<(u128, Vec<u32>)> {
-        let is_crowded = self.candidates.len() > CROWDED;
+        let crowd = self.candidates.len();
         let mut found = std::mem::take(&mut self.differences);
-        found.retain(|(difference, _)| needed(difference, is_crowded).is_some());
+        found.retain(|(difference, _)| needed(difference, crowd).is_some());
         found.sort_unstable_by_key(|(difference, place)| {
             (difference.strong, difference.weak, difference.mask, self.id_at(*place))
         });
         let family = found.chunk_by(|(a, _), (b, _)| a.mask == b.mask).find_map(|group| {
             let (difference, _) = group.first()?;
-            let needed = group.iter().filter_map(|(d, _)| needed(d, is_crowded)).min()?;
+            let needed = group.iter().filter_map(|(d, _)| needed(d, crowd)).min()?;
             (group.len() + 1 >= needed).then(|| (difference.mask, group.iter().map(|(_, p)| *p).collect()))
         });
         self.differences = found;
@@ -193,6 +203,8 @@ impl Forest {
             }
             _ => Vec::new(),
         };
+        let mut covered = covered;
+        covered.sort_unstable_by_key(|place| self.id_at(*place));
         for place in covered {
             self.absorb(survivor, place);
         }
@@ -200,6 +212,7 @@ impl Forest {
             *epoch = epoch.wrapping_add(1).max(1);
         }
         let (index, id, _) = self.take(survivor, skeleton, at);
+        self.thin(survivor);
         (index, id, Change::Widened)
     }
 
@@ -235,6 +248,7 @@ impl Forest {
         };
         self.dirty.push(id);
         let place = self.add(template);
+        self.thin(place);
         self.evict();
         (Index { place, id: id.0 }, id, Change::New)
     }
@@ -267,6 +281,19 @@ impl Forest {
         self.free.push(place);
         self.gone.push(template.id);
         Some(template)
+    }
+
+    /// Keeps the leaves of `place` within their limit.
+    fn thin(&mut self, place: u32) {
+        let Some(template) = self.at(place) else { return };
+        for key in template.leaf_keys() {
+            let Some(leaf) = self.leaves.get(&key).filter(|leaf| leaf.len() > LEAF_MAX) else { continue };
+            let stamp = |other: &u32| self.at(*other).map_or(0, |template| template.stamp);
+            let oldest = leaf.iter().copied().filter(|other| *other != place).min_by_key(stamp);
+            if let Some(oldest) = oldest {
+                self.remove(oldest);
+            }
+        }
     }
 
     /// Keeps within the limits: the templates unused for longest go, a sixteenth at a time.
@@ -377,14 +404,17 @@ impl Forest {
 }
 
 /// How many templates must differ in the same words before those words are a placeholder; `None` if never.
-fn needed(difference: &Difference, is_crowded: bool) -> Option<usize> {
+fn needed(difference: &Difference, crowd: usize) -> Option<usize> {
     if difference.equal == 0 {
         return None;
     }
     if difference.strong == 0 {
         return (difference.weak <= difference.equal * 2).then_some(2);
     }
-    if is_crowded {
+    if crowd > OVERCROWDED {
+        return Some(2);
+    }
+    if crowd > CROWDED {
         return (difference.strong <= difference.equal).then_some(2);
     }
     (difference.strong * 2 <= difference.equal).then_some(4)

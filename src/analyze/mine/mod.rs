@@ -145,3 +145,6 @@ fn cut(text: &str, max: usize) -> &str {
     }
     text.get(..text.floor_char_boundary(max)).unwrap_or("")
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,6 +66,8 @@ pub(super) struct Scratch {
 
 /// Opens a slot in the key; control bytes of messages are folded into blanks, so it cannot be forged.
 pub(super) const SLOT_MARK: u8 = 0x01;
+/// Ends the key of a message that went on after the limits.
+const CUT_MARK: u8 = 0x1F;
 /// Parts of a slot that are told apart in its shape; longer runs look alike.
 const SHAPE_PARTS: u32 = 4;
 
@@ -75,8 +77,15 @@ pub(super) fn scan(message: &str, from: usize, max_words: usize, scratch: &mut S
     scratch.values.clear();
     scratch.key.clear();
     scratch.is_cut = false;
-    let mut scanner =
-        Scanner { text: message.as_bytes(), at: from, copied: from, max_words, parts: 0, out: scratch };
+    let mut scanner = Scanner {
+        text: message.as_bytes(),
+        at: from,
+        copied: from,
+        max_words,
+        parts: 0,
+        open_until: 0,
+        out: scratch,
+    };
     scanner.run();
 }
 
@@ -88,6 +97,8 @@ struct Scanner<'a> {
     max_words: usize,
     /// Parts of the slot that is open.
     parts: u32,
+    /// The closing sign of quoted text that is being read word by word.
+    open_until: usize,
     out: &'a mut Scratch,
 }
 
@@ -96,7 +107,9 @@ impl Scanner<'_> {
         while let Some(&byte) = self.text.get(self.at) {
             if self.out.words.len() >= self.max_words {
                 self.out.is_cut = true;
-                break;
+                self.copy_to(self.at);
+                self.out.key.push(CUT_MARK);
+                return;
             }
             let class = class::of(byte);
             if class & WORD != 0 {
@@ -129,7 +142,15 @@ impl Scanner<'_> {
     }
 
     fn symbol(&mut self, byte: u8) {
+        if byte == b':'
+            && let Some(address) = class::leading_colons(self.text, self.at)
+        {
+            let start = std::mem::replace(&mut self.at, address.end);
+            self.slot(address.kind, start, address.end);
+            return;
+        }
         let quoted = match byte {
+            b'"' | b'\'' if self.open_until != 0 && self.at == self.open_until => None,
             b'"' => quote::double(self.text, self.at),
             b'\'' => quote::single(self.text, self.at),
             _ => None,
@@ -153,10 +174,9 @@ impl Scanner<'_> {
 
     fn quoted(&mut self, end: usize) {
         let (start, close) = (self.at + 1, end);
-        if class::of(self.text.get(close + 1).copied().unwrap_or(b' ')) == 0
-            && matches!(self.text.get(close + 1), Some(b':'))
-            && self.text.get(self.at) == Some(&b'"')
-        {
+        let content = self.text.get(start..close).unwrap_or_default();
+        let is_printable = content.iter().all(|b| *b >= b' ');
+        if is_printable && self.text.get(self.at) == Some(&b'"') && self.text.get(close + 1) == Some(&b':') {
             // A JSON key: constant, whatever it looks like.
             if start < close {
                 self.push(Role::Plain, start, close);
@@ -164,10 +184,12 @@ impl Scanner<'_> {
             self.at = close + 1;
             return;
         }
-        let content = self.text.get(start..close).unwrap_or_default();
         match quote::meaning(self.key_before(), content) {
-            quote::Meaning::Text => self.at += 1,
-            quote::Meaning::Fixed => {
+            quote::Meaning::Text => {
+                self.open_until = close;
+                self.at += 1;
+            }
+            quote::Meaning::Fixed if is_printable => {
                 self.push(Role::Fixed, start, close);
                 self.at = close + 1;
             }
@@ -176,7 +198,7 @@ impl Scanner<'_> {
                 self.slot(Kind::Path, start + method + 1, close);
                 self.at = close + 1;
             }
-            quote::Meaning::Value => {
+            quote::Meaning::Value | quote::Meaning::Fixed => {
                 self.slot(Kind::Text, start, close);
                 self.at = close + 1;
             }
