@@ -1,1 +1,36 @@
-//! (to be written)
+//! Rules: what a line means. Keyword, regex and label matching; the built-in pack and the operator's own files.
+//!
+//! In: YAML. Out: a `RuleSet` that says which rules a message matches and which fields it holds. A rule set never
+//! changes and holds no state: counting is `analyze::sift`'s.
+
+mod error;
+
+use std::path::PathBuf;
+
+pub use error::RuleError;
+
+/// Which rules are in force.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether the built-in pack is loaded.
+    pub builtin: bool,
+    /// The operator's rule files, in order; a rule with a known id replaces it.
+    pub files: Vec<PathBuf>,
+    /// Ids of rules that are switched off.
+    pub disabled: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { builtin: true, files: Vec::new(), disabled: Vec::new() }
+    }
+}
+
+/// Every rule in force, compiled.
+#[derive(Debug, Default)]
+pub struct RuleSet {}
+
+/// Reads the built-in pack and the operator's files.
+pub fn load(_settings: &Settings) -> Result<RuleSet, Vec<RuleError>> {
+    Ok(RuleSet {})
+}
