@@ -250,7 +250,11 @@ mod tests {
     #[test]
     fn an_entry_without_a_time_is_shown_as_year_one() {
         let text = Violation::TooOld { secs: Timestamp::MIN.as_secs(), oldest_secs: 0 }.text("{}");
-        assert!(text.contains("too old: 0001-01-01T00:00:00Z, oldest acceptable timestamp is: 1970-01-01T00:00:00Z"));
+        assert!(
+            text.contains(
+                "too old: 0001-01-01T00:00:00Z, oldest acceptable timestamp is: 1970-01-01T00:00:00Z"
+            )
+        );
     }
 
     #[test]
@@ -259,7 +263,10 @@ mod tests {
         for _ in 0..2 {
             refusals.add(Violation::TooNew { secs: 0 }, &stream(), 1, 1);
         }
-        assert_eq!(refusals.text(), "entry for stream '{a=\"b\"}' has timestamp too new: 1970-01-01T00:00:00Z");
+        assert_eq!(
+            refusals.text(),
+            "entry for stream '{a=\"b\"}' has timestamp too new: 1970-01-01T00:00:00Z"
+        );
         refusals.add(Violation::NoLabels, &stream(), 1, 1);
         assert_eq!(
             refusals.text(),
