@@ -32,6 +32,12 @@ impl Capacity {
 }
 
 impl InFlight {
+    /// Counts without a bound, for tests.
+    #[cfg(test)]
+    pub(crate) fn unlimited(metrics: IngestMetrics) -> Self {
+        Capacity::new(usize::MAX, metrics).hold_nothing()
+    }
+
     /// Holds `more` bytes in addition; says no when the server has too many in memory already.
     #[must_use]
     pub fn grow(&mut self, more: usize) -> bool {
