@@ -13,19 +13,43 @@ pub mod position;
 pub mod template;
 pub mod window;
 
+mod chunk;
+mod entries;
+mod open;
+mod queue;
+mod readers;
+mod retry;
 mod streams;
+#[cfg(test)]
+mod testing;
+mod writer;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    thread::JoinHandle,
+    time::Duration,
+};
 
+pub use open::OpenError;
 pub use rusqlite::{Connection, Transaction};
 pub use streams::{StreamInfo, Streams, TooManyStreams};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
 use crate::{
     model::{FindingId, PushBatch, WindowId},
     runtime::Clock,
+    store::{
+        queue::{AppendJob, Queue},
+        readers::Readers,
+        retry::RecentPushes,
+        writer::{Shared, Write, Writer},
+    },
     telemetry::StoreMetrics,
 };
+
+/// Changes a slow listener may fall behind before it loses the oldest.
+const CHANGES_KEPT: usize = 256;
 
 /// What the operator may set about the store.
 #[derive(Clone, Debug)]
@@ -48,9 +72,21 @@ pub struct Settings {
     pub retry_window: Duration,
 }
 
-/// The database could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {}
+impl Default for Settings {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Settings {
+            data_dir: PathBuf::from("sigyn-data"),
+            retention: Duration::from_secs(30 * 86_400),
+            max_bytes: 0,
+            queue_pushes: 1_024,
+            queue_bytes: 32 * MIB,
+            readers: 4,
+            compact_after: Duration::from_secs(600),
+            retry_window: Duration::from_secs(300),
+        }
+    }
+}
 
 /// Any failure of the database while running.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +102,18 @@ pub enum StoreError {
     Closed,
     /// A statement failed; a bug or a damaged database.
     #[error("database error: {0}")]
-    Sql(#[from] rusqlite::Error),
+    Sql(rusqlite::Error),
+    /// The work that was handed in panicked; it was undone.
+    #[error("a database task panicked")]
+    Panicked,
+    /// A push is larger than a block may be.
+    #[error("push of {bytes} bytes exceeds the limit of {limit} bytes per block")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// A stored value could not be read back.
     #[error("damaged {what}: {cause}")]
     Damaged {
@@ -75,6 +122,20 @@ pub enum StoreError {
         /// Why it could not be.
         cause: String,
     },
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DiskFull, OutOfMemory, ReadOnly, SystemIoFailure,
+        };
+        match error.sqlite_error_code() {
+            Some(DiskFull | SystemIoFailure | CannotOpen | ReadOnly | OutOfMemory | DatabaseBusy) => {
+                StoreError::Unavailable(error.to_string())
+            }
+            _ => StoreError::Sql(error),
+        }
+    }
 }
 
 /// What became of a push.
@@ -107,83 +168,153 @@ pub enum Change {
 
 /// A handle to the database. Cheap to clone.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    readers: Arc<Readers>,
+    read_permits: Semaphore,
+    changes: broadcast::Sender<Change>,
+    ended: watch::Receiver<bool>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    path: PathBuf,
+}
 
 impl Store {
     /// Opens or creates the database, applies migrations and starts the writer thread.
-    pub fn open(_settings: &Settings, _clock: Clock, _metrics: StoreMetrics) -> Result<Self, OpenError> {
-        todo!()
+    pub fn open(settings: &Settings, clock: Clock, metrics: StoreMetrics) -> Result<Self, OpenError> {
+        let lock = open::lock_folder(&settings.data_dir)?;
+        let path = settings.data_dir.join(open::FILE_NAME);
+        let conn = open::writer(&path)?;
+        let failed = |error: StoreError| match error {
+            StoreError::Sql(error) => open::explain(&path, &error),
+            StoreError::Damaged { .. } => OpenError::Damaged { path: path.clone(), cause: error.to_string() },
+            other => OpenError::Failed { path: path.clone(), cause: other.to_string() },
+        };
+        let streams = Streams::load(&conn).map_err(failed)?;
+        let head = block::last_seq(&conn).map_err(failed)?;
+        let (queue, writes) = Queue::new(settings.queue_pushes, settings.queue_bytes, metrics.clone());
+        let recent = RecentPushes::new(settings.retry_window, clock.now());
+        let is_short_of_space = AtomicBool::new(false);
+        let head = watch::Sender::new(head);
+        let shared = Arc::new(Shared { queue, streams, head, is_short_of_space, clock, metrics });
+        let writer = Writer { conn, shared: Arc::clone(&shared), writes, recent, lock };
+        let (ending, ended) = watch::channel(false);
+        let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+            writer.run();
+            ending.send_replace(true);
+        });
+        let thread =
+            thread.map_err(|error| OpenError::Failed { path: path.clone(), cause: error.to_string() })?;
+        let readers = Arc::new(Readers::new(path.clone(), settings.readers));
+        Ok(Store {
+            inner: Arc::new(Inner {
+                shared,
+                read_permits: Semaphore::new(readers.max()),
+                readers,
+                changes: broadcast::Sender::new(CHANGES_KEPT),
+                ended,
+                writer: Mutex::new(Some(thread)),
+                path,
+            }),
+        })
     }
 
     /// Appends a push: returns when it is committed with fsync. Never waits for room: a full queue is `Busy`.
-    pub async fn append(&self, _push: PushBatch) -> Result<Appended, StoreError> {
-        todo!()
+    /// A push without entries is `Stored` as it is.
+    pub async fn append(&self, push: PushBatch) -> Result<Appended, StoreError> {
+        let queue = &self.inner.shared.queue;
+        queue.check_room()?;
+        let tenant = self.streams().tenant_number(&push.tenant);
+        let Some(encoded) = block::encode(&push)? else { return Ok(Appended::Stored) };
+        drop(push);
+        let (reply, answer) = oneshot::channel();
+        queue.append(AppendJob { tenant, push: encoded, reply })?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Runs `f` on a read-only connection, off the async threads.
+    /// Runs `f` on a read-only connection, off the async threads. Everything `f` reads is of one moment.
     pub async fn read<T: Send + 'static>(
         &self,
-        _f: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        f: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        todo!()
+        // Held until the end, so that no more threads are taken than there are connections.
+        let _permit = self.inner.read_permits.acquire().await.map_err(|_| StoreError::Closed)?;
+        let readers = Arc::clone(&self.inner.readers);
+        let running = tokio::task::spawn_blocking(move || readers.run(f));
+        running.await.unwrap_or(Err(StoreError::Panicked))
     }
 
     /// Runs `f` inside the writer's next transaction; returns when that is committed. Waits for room in the queue.
     /// An error from `f` undoes what `f` did and nothing else.
     pub async fn write<T: Send + 'static>(
         &self,
-        _f: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        todo!()
+        let (reply, answer) = oneshot::channel();
+        let job = Write { work: Some(f), outcome: None, reply };
+        self.inner.shared.queue.write(Box::new(job)).await?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
     /// Like `read`, for threads that may block.
     pub fn read_blocking<T>(
         &self,
-        _f: impl FnOnce(&Connection) -> Result<T, StoreError>,
+        f: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        todo!()
+        self.inner.readers.run(f)
     }
 
     /// Like `write`, for threads that may block.
     pub fn write_blocking<T: Send + 'static>(
         &self,
-        _f: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        todo!()
+        let (reply, answer) = oneshot::channel();
+        let job = Write { work: Some(f), outcome: None, reply };
+        self.inner.shared.queue.write_blocking(Box::new(job))?;
+        answer.blocking_recv().unwrap_or(Err(StoreError::Closed))
     }
 
     /// The known streams.
     pub fn streams(&self) -> &Streams {
-        todo!()
+        &self.inner.shared.streams
     }
 
     /// The sequence number of the newest committed block; changes wake the engines that follow the intake log.
     pub fn head(&self) -> watch::Receiver<u64> {
-        todo!()
+        self.inner.shared.head.subscribe()
     }
 
     /// Tells everybody who listens that something committed has changed.
-    pub fn announce(&self, _change: Change) {
-        todo!()
+    pub fn announce(&self, change: Change) {
+        // Nobody listening is fine.
+        let _ = self.inner.changes.send(change);
     }
 
     /// Changes from now on. A listener that falls behind loses the oldest and must read the store again.
     pub fn changes(&self) -> broadcast::Receiver<Change> {
-        todo!()
-    }
-
-    /// Writes a consistent copy of the database to `target` while the server goes on; reports (done, total) pages.
-    pub fn backup(
-        &self,
-        _target: &std::path::Path,
-        _progress: impl FnMut(u64, u64),
-    ) -> Result<(), StoreError> {
-        todo!()
+        self.inner.changes.subscribe()
     }
 
     /// Stops the writer after everything queued is committed.
     pub async fn close(&self) {
-        todo!()
+        self.inner.shared.queue.close();
+        let mut ended = self.inner.ended.clone();
+        // An error means that the thread is gone already.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        let thread = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        // The last handle may be dropped by the writer itself, at the end of a closure that owned it.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            let _ = thread.join();
+        }
     }
 }
