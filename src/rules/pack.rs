@@ -1,0 +1,4 @@
+//! The built-in pack: one file per kind of daemon, embedded.
+
+/// Name and text of each file.
+pub(super) const FILES: &[(&str, &str)] = &[];
