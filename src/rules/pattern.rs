@@ -55,7 +55,7 @@ impl Pattern {
         for piece in &pieces {
             match piece {
                 Piece::Literal(literal) => push_literal(&mut source, literal),
-                Piece::Expression(expression) => source.push_str(expression),
+                Piece::Expression(expression) => push_once(&mut source, expression),
                 Piece::OneOf(texts) => push_one_of(&mut source, texts),
             }
         }
@@ -184,6 +184,18 @@ fn keywords(pieces: &[Piece]) -> Option<Vec<String>> {
     runs.max_by_key(shortest).filter(|words| shortest(words) >= MIN_KEYWORD)
 }
 
+/// Adds a field; only its first place in the pattern gives the value.
+fn push_once(source: &mut String, expression: &str) {
+    let name = expression.find("(?P<").and_then(|from| {
+        let tail = expression.get(from..)?;
+        tail.find('>').and_then(|end| tail.get(..=end))
+    });
+    match name.filter(|name| source.contains(*name)) {
+        Some(name) => source.push_str(&expression.replace(name, "(?:")),
+        None => source.push_str(expression),
+    }
+}
+
 fn push_literal(source: &mut String, literal: &str) {
     let mut words = literal.split(' ').peekable();
     while let Some(word) = words.next() {
@@ -217,7 +229,7 @@ mod tests {
     #[test]
     fn fields_choices_and_gaps_are_found() {
         assert_eq!(
-            fields("denied {user|login} {user} {*} at {ip}", "denied login bob, twice at [2001:db8::7]"),
+            fields("denied {user|login} {user} {*} at {ip}", "denied login bob now twice at [2001:db8::7]"),
             [("user".to_owned(), "bob".to_owned()), ("ip".to_owned(), "2001:db8::7".to_owned())]
         );
     }
