@@ -20,7 +20,7 @@ pub struct Settings {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Further trusted certificates (PEM) for TLS.
     pub ca_file: Option<PathBuf>,
-    /// Forward only the streams that this selects (`{job="nginx", host=~"web-.*"}`); empty forwards every stream.
+    /// Forward only the streams that this selects; the default selects every stream.
     pub selector: Selector,
     /// Push once this many bytes (lines and metadata) are collected. Loki's own agents use 1 MiB.
     pub batch_bytes: usize,

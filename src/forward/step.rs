@@ -17,7 +17,7 @@ use super::{
     upstream::{Outcome, Upstream},
 };
 use crate::{
-    model::{Entry, Selector, SelectorError, StreamId, Timestamp},
+    model::{Entry, Selector, StreamId, TenantId, Timestamp},
     runtime::{Backoff, Clock},
     store::{
         Store, StoreError,
@@ -40,9 +40,6 @@ pub enum ForwardError {
     /// User name, password or token cannot stand in a header.
     #[error("the credential contains characters that cannot be sent")]
     BadCredential,
-    /// The selector cannot be read.
-    #[error("bad selector: {0}")]
-    BadSelector(#[from] SelectorError),
     /// The position could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -194,7 +191,7 @@ impl Forwarder {
 
     fn regroup(&self, blocks: &[Block]) -> Vec<Batch> {
         let mut batcher = Batcher::new(self.batch_bytes, self.batch_entries);
-        let mut known: HashMap<StreamId, Option<(crate::model::TenantId, Bytes)>> = HashMap::new();
+        let mut known: HashMap<StreamId, Option<(TenantId, Bytes)>> = HashMap::new();
         for entry in blocks.iter().flat_map(Block::iter) {
             let stream = known.entry(entry.stream).or_insert_with(|| self.selected(entry.stream));
             if let Some((tenant, labels)) = stream {
@@ -212,7 +209,7 @@ impl Forwarder {
     }
 
     /// Tenant and label text of a stream that is to be forwarded.
-    fn selected(&self, id: StreamId) -> Option<(crate::model::TenantId, Bytes)> {
+    fn selected(&self, id: StreamId) -> Option<(TenantId, Bytes)> {
         let stream = self.store.streams().get(id)?;
         let is_selected = self.selector.matches(&stream.labels);
         is_selected.then(|| (stream.tenant, Bytes::from(stream.labels.to_string())))

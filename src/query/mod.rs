@@ -22,6 +22,7 @@ pub use self::{
     streams::{HostView, StreamView, StreamsQuery},
     usage::{ModelUsage, UsageReport},
 };
+pub use crate::model::{Selector, SelectorError};
 use crate::{
     model::{TenantId, Timestamp},
     runtime::Clock,
