@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::task::AtomicWaker;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep},
@@ -25,6 +26,8 @@ use super::Settings;
 pub(super) struct Activity {
     requests: AtomicUsize,
     had_request: AtomicBool,
+    /// The socket's reader, which must look again when the last answer is done.
+    reader: AtomicWaker,
 }
 
 /// A request being answered.
@@ -40,7 +43,9 @@ impl Activity {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::AcqRel);
+        if self.0.requests.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.reader.wake();
+        }
     }
 }
 
@@ -114,6 +119,11 @@ impl<S> Patient<S> {
     }
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.wait == Wait::Answer {
+            self.activity.reader.register(cx.waker());
+            // The last answer may have ended before the waker was there.
+            self.look();
+        }
         let deadline = match self.wait {
             Wait::Answer => return Poll::Pending,
             Wait::Head(since) => since + self.header_timeout,

@@ -203,3 +203,117 @@ impl Door {
         builder
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::{get, post};
+    use prometheus::Registry;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::listen::TlsSettings;
+
+    /// Timeouts short enough to be waited for.
+    fn impatient() -> Settings {
+        Settings {
+            addr: "127.0.0.1:0".parse().unwrap(),
+            header_timeout: Duration::from_millis(50),
+            body_timeout: Duration::from_millis(50),
+            idle_timeout: Duration::from_millis(300),
+            ..Settings::default()
+        }
+    }
+
+    async fn start(settings: &Settings) -> (SocketAddr, CancellationToken, JoinSet<()>) {
+        let router =
+            Router::new().route("/", get(async || "hello")).route("/echo", post(async |body: String| body));
+        let bound = bind(settings).await.unwrap();
+        let (addr, stop) = (bound.addr(), CancellationToken::new());
+        let mut running = JoinSet::new();
+        let metrics = HttpMetrics::register(&Registry::new()).unwrap();
+        running.spawn(bound.serve(router, stop.clone(), metrics));
+        (addr, stop, running)
+    }
+
+    /// Sends `text` and reads until the server closes the connection.
+    async fn until_closed(addr: SocketAddr, text: &str) -> String {
+        let mut socket = TcpStream::connect(addr).await.unwrap();
+        socket.write_all(text.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut answer));
+        read.await.expect("the server holds on to the connection").ok();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_is_cut_off() {
+        let (addr, _stop, _running) = start(&impatient()).await;
+        assert_eq!(until_closed(addr, "").await, "");
+        assert_eq!(until_closed(addr, "GET / HTTP/1.1\r\nHost: x\r\nX: ").await, "");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_is_cut_off() {
+        let (addr, _stop, _running) = start(&impatient()).await;
+        let head = "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345";
+        assert!(until_closed(addr, head).await.starts_with("HTTP/1.1 4"));
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_outlives_the_head_timeout_and_then_ends() {
+        let settings = impatient();
+        let (addr, _stop, _running) = start(&settings).await;
+        let asked = tokio::time::Instant::now();
+        let answer = until_closed(addr, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+        assert!(asked.elapsed() >= Duration::from_millis(250), "{:?}", asked.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_the_server_and_its_idle_connections() {
+        let settings = Settings { idle_timeout: Duration::from_secs(60), ..impatient() };
+        let (addr, stop, mut running) = start(&settings).await;
+        let mut socket = TcpStream::connect(addr).await.unwrap();
+        socket.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut first = [0; 12];
+        socket.read_exact(&mut first).await.unwrap();
+        stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(5), running.join_next()).await;
+        assert!(matches!(ended, Ok(Some(Ok(())))));
+        assert!(TcpStream::connect(addr).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn tls_is_served_with_the_certificate_of_the_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let settings = Settings { tls: Some(TlsSettings::new(&cert, &key)), ..impatient() };
+        let (addr, _stop, _running) = start(&settings).await;
+
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let socket = TcpStream::connect(addr).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+        let mut tls = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
+        tls.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        tls.read_to_end(&mut answer).await.ok();
+        assert!(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(b"hello"));
+    }
+
+    #[tokio::test]
+    async fn a_missing_certificate_is_told_by_name_before_anything_is_served() {
+        let tls = Some(TlsSettings::new("/nowhere/cert.pem", "/nowhere/key.pem"));
+        let refused = bind(&Settings { tls, ..impatient() }).await.err().unwrap();
+        assert!(refused.to_string().starts_with("TLS file '/nowhere/cert.pem': "), "{refused}");
+    }
+}
