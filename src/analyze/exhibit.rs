@@ -79,6 +79,8 @@ pub struct Known {
     pub severity: Severity,
     /// Its category.
     pub category: Category,
+    /// How many events of this window it stands for.
+    pub count: u64,
     /// References (of exemplars) among its evidence.
     pub references: Vec<u32>,
 }

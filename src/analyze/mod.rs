@@ -11,3 +11,7 @@ pub mod ground;
 pub mod line;
 pub mod mine;
 pub mod sift;
+
+mod settings;
+
+pub use settings::Settings;

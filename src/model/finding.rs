@@ -58,6 +58,17 @@ impl FindingStatus {
         }
     }
 
+    /// Whether a person may move a finding from here to `next`. What is closed is opened again before anything else,
+    /// so that every reopening shows.
+    pub const fn may_become(self, next: FindingStatus) -> bool {
+        use FindingStatus::{Acknowledged, FalsePositive, Open, Resolved};
+        match self {
+            Open | Acknowledged => true,
+            Resolved => matches!(next, Open | Resolved),
+            FalsePositive => matches!(next, Open | FalsePositive),
+        }
+    }
+
     /// Reads the name; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         use FindingStatus::{Acknowledged, FalsePositive, Open, Resolved};
