@@ -3,8 +3,10 @@
 //! `cargo bench --bench templates -- FOLDER` takes a folder of `<System>.jsonl.gz` files, one object a line with
 //! `raw`, `content` and `event`. GA: share of lines whose group is exactly the true one (Zhu et al., ICSE 2019);
 //! FGA: F1 over groups (Jiang et al., ISSTA 2024). Lines per second are of one core.
+#![expect(clippy::print_stdout, reason = "a report for the person who runs it")]
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fs::File,
     io::{BufRead, BufReader},
@@ -17,6 +19,7 @@ use anyhow::Context;
 use sigyn::{
     analyze::mine::{Miner, Settings},
     model::Timestamp,
+    wire::envelope,
 };
 
 #[derive(serde::Deserialize)]
@@ -41,21 +44,26 @@ fn main() -> anyhow::Result<()> {
     };
     let show = arguments.next();
     let systems = systems(Path::new(&folder))?;
-    for (name, of) in [("content", content as fn(&Labelled) -> &str), ("raw", raw)] {
+    for (name, of) in [("content", content as fn(&Labelled) -> Cow<'_, str>), ("raw", raw)] {
         report(name, of, &systems, show.as_deref());
     }
     Ok(())
 }
 
-fn content(line: &Labelled) -> &str {
-    &line.content
+fn content(line: &Labelled) -> Cow<'_, str> {
+    Cow::Borrowed(&line.content)
 }
 
-fn raw(line: &Labelled) -> &str {
-    &line.raw
+fn raw(line: &Labelled) -> Cow<'_, str> {
+    envelope::open(line.raw.as_bytes()).message
 }
 
-fn report(name: &str, of: fn(&Labelled) -> &str, systems: &[(String, Vec<Labelled>)], show: Option<&str>) {
+fn report(
+    name: &str,
+    of: fn(&Labelled) -> Cow<'_, str>,
+    systems: &[(String, Vec<Labelled>)],
+    show: Option<&str>,
+) {
     let (mut ga, mut fga, mut lines, mut spent) = (0.0, 0.0, 0usize, Duration::ZERO);
     for (system, labelled) in systems {
         let (score, ids, texts) = mine(labelled, of);
@@ -78,11 +86,11 @@ fn report(name: &str, of: fn(&Labelled) -> &str, systems: &[(String, Vec<Labelle
     );
 }
 
-fn mine(labelled: &[Labelled], of: fn(&Labelled) -> &str) -> (Score, Vec<u64>, HashMap<u64, String>) {
+fn mine(labelled: &[Labelled], of: fn(&Labelled) -> Cow<'_, str>) -> (Score, Vec<u64>, HashMap<u64, String>) {
     let mut miner = Miner::new(&Settings::default(), 1, Arc::new(AtomicU64::new(1)));
     let started = Instant::now();
     let seen: Vec<_> =
-        labelled.iter().map(|line| miner.observe(of(line), Timestamp::default()).template).collect();
+        labelled.iter().map(|line| miner.observe(&of(line), Timestamp::default()).template).collect();
     let spent = started.elapsed();
     let ids: Vec<u64> = seen.into_iter().map(|id| miner.resolve(id).0).collect();
     let texts = miner.templates().map(|template| (template.id.0, template.text.clone())).collect();
@@ -115,12 +123,14 @@ fn mistakes(labelled: &[Labelled], ids: &[u64], texts: &HashMap<u64, String>) {
     }
     let mut by_event: HashMap<&str, usize> = HashMap::new();
     let mut by_id: HashMap<u64, usize> = HashMap::new();
-    for ((event, id), _) in &pairs {
+    for (event, id) in pairs.keys() {
         *by_event.entry(event).or_default() += 1;
         *by_id.entry(*id).or_default() += 1;
     }
-    let mut wrong: Vec<_> =
-        pairs.iter().filter(|((event, id), _)| by_event[event] > 1 || by_id[id] > 1).collect();
+    let is_wrong = |event: &str, id: u64| {
+        by_event.get(event).is_some_and(|n| *n > 1) || by_id.get(&id).is_some_and(|n| *n > 1)
+    };
+    let mut wrong: Vec<_> = pairs.iter().filter(|((event, id), _)| is_wrong(event, *id)).collect();
     wrong.sort_by_key(|((event, id), (count, _))| (*event, *id, std::cmp::Reverse(*count)));
     for ((event, id), (count, raw)) in wrong {
         let text = texts.get(id).map_or("", String::as_str);

@@ -15,6 +15,8 @@ pub(super) enum Role {
     Plain,
     /// Text that looks like a name and varies easily.
     Weak,
+    /// All capitals: the name of a state or constant; varies only if very many are seen.
+    Upper,
     /// A level or outcome word: it tells events apart and never becomes a placeholder.
     Fixed,
     /// One or more variable parts next to each other.
@@ -199,7 +201,7 @@ impl Scanner<'_> {
                 self.at = close + 1;
             }
             quote::Meaning::Value | quote::Meaning::Fixed => {
-                self.slot(Kind::Text, start, close);
+                self.slot(class::of_quoted(self.text, start, close), start, close);
                 self.at = close + 1;
             }
         }
@@ -247,11 +249,26 @@ impl Scanner<'_> {
             Class::Weak => self.push(Role::Weak, start, end),
             Class::Fixed => self.push(Role::Fixed, start, end),
             Class::Value(kind) => self.slot(kind, start, end),
+            Class::Upper => self.push(Role::Upper, start, end),
+            Class::Prefixed(length, kind) if self.goes_on(start, length) => {
+                self.extend_slot(kind, start, end)
+            }
             Class::Prefixed(length, kind) => {
                 self.push(Role::Plain, start, start + length);
                 self.slot(kind, start + length, end);
             }
         }
+    }
+
+    /// Whether a prefixed value at `start` continues a list: the value before it has the same prefix.
+    fn goes_on(&self, start: usize, length: usize) -> bool {
+        let [.., prefix, last] = self.out.words.as_slice() else { return false };
+        let gap = self.text.get(last.end as usize..start).unwrap_or_default();
+        last.role == Role::Slot
+            && prefix.end == last.start
+            && gap.iter().all(|b| class::of(*b) & class::JOIN != 0)
+            && self.text.get(prefix.start as usize..prefix.end as usize)
+                == self.text.get(start..start + length)
     }
 
     fn push(&mut self, role: Role, start: usize, end: usize) {
