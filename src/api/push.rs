@@ -162,7 +162,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_is_read_up_to_its_cap_whatever_it_announces() {
         let metrics = crate::telemetry::IngestMetrics::register(&Registry::new()).unwrap();
-        let mut in_flight = crate::ingest::InFlight::unlimited(metrics);
+        let mut in_flight = InFlight::unlimited(metrics);
         let body = || Body::from("0123456789");
         let read = receive(body(), &HeaderMap::new(), 10, &mut in_flight).await;
         assert!(matches!(read, Ok(bytes) if bytes == "0123456789"));

@@ -30,11 +30,11 @@ pub(super) fn stream_rate(tenant: &TenantId, labels: &Labels, limit: u64, entrie
     let mut text = String::new();
     for entry in entries.iter().take(MAX_LISTED) {
         // Writing to a String does not fail.
-        let _ = write!(
+        let _ = writeln!(
             text,
             "entry with timestamp {} ignored, reason: 'Per stream rate limit exceeded (limit: {}/sec) while \
              attempting to ingest for stream '{labels}' totaling {}, consider splitting a stream via additional \
-             labels or contact your Loki administrator to see if the limit can be increased',\n",
+             labels or contact your Loki administrator to see if the limit can be increased',",
             GoTime(entry.timestamp),
             Size(limit),
             Size(entry.line.len() as u64)
