@@ -114,13 +114,14 @@ impl Rule {
             // `postfix/smtpd` names a part of a suite, `/usr/sbin/cron` a file.
             if path.starts_with('/') || path.is_empty() { name } else { program }
         });
-        self.programs.is_empty()
-            || self.programs.iter().any(|known| match known.strip_suffix('*') {
-                Some(start) => {
-                    program.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
-                }
-                None => known.eq_ignore_ascii_case(program),
-            })
+        let fits = |known: &str| match known.strip_suffix('*') {
+            Some(start) => program.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
+            None => known.eq_ignore_ascii_case(program),
+        };
+        let (refused, wanted): (Vec<&String>, Vec<&String>) =
+            self.programs.iter().partition(|known| known.starts_with('!'));
+        !refused.iter().any(|known| fits(known.trim_start_matches('!')))
+            && (wanted.is_empty() || wanted.iter().any(|known| fits(known)))
     }
 
     /// Whether an exclusion takes the message out.

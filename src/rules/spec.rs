@@ -42,7 +42,7 @@ pub(super) struct RuleSpec {
     /// Streams it applies to.
     #[serde(default)]
     pub selector: Option<String>,
-    /// Programs it applies to, where a line names its program; `x*` for every name that begins so.
+    /// Programs it applies to, where a line names its program; `x*` for every name that begins so, `!x` for all but x.
     #[serde(default)]
     pub programs: Vec<String>,
     #[serde(default)]

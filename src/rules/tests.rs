@@ -6,7 +6,7 @@ fn pack() -> RuleSet {
 }
 
 fn program(rule: &Rule) -> Option<&str> {
-    rule.programs.first().map(|name| name.trim_end_matches('*'))
+    rule.programs.iter().find(|name| !name.starts_with('!')).map(|name| name.trim_end_matches('*'))
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn value(name: &str, story: &Story<'_>, lead: &Chapter<'_>, facts: &Facts<'_>) -
             let last = story.chapters.iter().map(|c| c.track.last).max()?;
             Some(title::span(last.since(first).as_secs()))
         }
-        "program" => service(lead),
+        "program" => service(lead).or_else(|| Some("a service".to_owned())),
         "s" => Some(if facts.count == 1 { "" } else { "s" }.to_owned()),
         _ => {
             let own = lead.track.fields.iter();

@@ -53,11 +53,10 @@ impl GroupSift {
             }
             return Verdict::default();
         }
-        let mut verdict = Verdict { hit: true, severity: Some(Severity::Info), ..Verdict::default() };
+        let mut verdict = Verdict::default();
         let mut seen_by = Vec::new();
         for hit in &hits {
             let Some(rule) = sifter.rules().rule(hit.rule) else { continue };
-            verdict.rules.push(hit.rule);
             let mut exhibit = exhibit(line, rule);
             if let Some(head) = &head {
                 exhibit = join::under(head, exhibit);
@@ -123,6 +122,9 @@ impl GroupSift {
             },
             None => None,
         };
+        verdict.hit = true;
+        verdict.severity = verdict.severity.max(Some(Severity::Info));
+        verdict.rules.push(hit.rule);
         let mut has_own_case = false;
         for (number, threshold) in rule.thresholds.iter().enumerate() {
             // A source that has a finding of its own is no part of a spray of many sources.

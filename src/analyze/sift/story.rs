@@ -84,6 +84,9 @@ fn subject(by: Option<Field>, value: &str) -> String {
     match by {
         Some(Field::Dev) => {
             let name = value.trim_start_matches("/dev/");
+            // A journal is named after its device and inode: `sda1-8`.
+            let name =
+                name.split_once('-').filter(|(_, rest)| rest.parse::<u32>().is_ok()).map_or(name, |(n, _)| n);
             let parted = name.trim_end_matches(|c: char| c.is_ascii_digit());
             match parted.strip_suffix('p') {
                 Some(disk) if name.starts_with("nvme") || name.starts_with("mmcblk") => disk.to_owned(),
