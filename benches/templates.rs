@@ -3,6 +3,7 @@
 //! `cargo bench --bench templates -- FOLDER` takes a folder of `<System>.jsonl.gz` files, one object a line with
 //! `raw`, `content` and `event`. GA: share of lines whose group is exactly the true one (Zhu et al., ICSE 2019);
 //! FGA: F1 over groups (Jiang et al., ISSTA 2024). Lines per second are of one core.
+#![expect(clippy::print_stdout, reason = "a report for the person who runs it")]
 
 use std::{
     collections::HashMap,
@@ -115,12 +116,14 @@ fn mistakes(labelled: &[Labelled], ids: &[u64], texts: &HashMap<u64, String>) {
     }
     let mut by_event: HashMap<&str, usize> = HashMap::new();
     let mut by_id: HashMap<u64, usize> = HashMap::new();
-    for ((event, id), _) in &pairs {
+    for (event, id) in pairs.keys() {
         *by_event.entry(event).or_default() += 1;
         *by_id.entry(*id).or_default() += 1;
     }
-    let mut wrong: Vec<_> =
-        pairs.iter().filter(|((event, id), _)| by_event[event] > 1 || by_id[id] > 1).collect();
+    let is_wrong = |event: &str, id: u64| {
+        by_event.get(event).is_some_and(|n| *n > 1) || by_id.get(&id).is_some_and(|n| *n > 1)
+    };
+    let mut wrong: Vec<_> = pairs.iter().filter(|((event, id), _)| is_wrong(event, *id)).collect();
     wrong.sort_by_key(|((event, id), (count, _))| (*event, *id, std::cmp::Reverse(*count)));
     for ((event, id), (count, raw)) in wrong {
         let text = texts.get(id).map_or("", String::as_str);

@@ -225,12 +225,15 @@ fn is_fixed(word: &[u8]) -> bool {
 
 fn with_slash(word: &[u8], seen: u8) -> Class {
     let slashes = word.iter().filter(|b| matches!(b, b'/' | b'\\')).count();
-    if seen & DIGIT != 0 {
-        return Class::Value(number_like(word).unwrap_or(Kind::Path));
+    if seen & DIGIT != 0
+        && let Some(kind) = number_like(word)
+    {
+        return Class::Value(kind);
     }
     match word.first() {
         Some(b'/' | b'~') if word.len() > 1 => Class::Value(Kind::Path),
         _ if slashes > 1 || word.len() > WORD_MAX => Class::Value(Kind::Path),
+        _ if seen & DIGIT != 0 => Class::Value(Kind::Id),
         _ => Class::Weak,
     }
 }
@@ -382,6 +385,23 @@ fn with_fraction(text: &[u8], end: usize) -> usize {
     let Some(rest) = text.get(end..).and_then(|rest| rest.strip_prefix(b",")) else { return end };
     let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
     if (1..=9).contains(&digits) { end + 1 + digits } else { end }
+}
+
+/// The kind of the quoted text `text[start..end]`: that of its only word, or text.
+pub(super) fn of_quoted(text: &[u8], start: usize, end: usize) -> Kind {
+    let content = text.get(start..end).unwrap_or_default();
+    let first = content.iter().take_while(|b| of(**b) & WORD != 0).count();
+    if first == content.len() {
+        let seen = content.iter().fold(0, |seen, b| seen | of(*b));
+        return match classify(content, seen) {
+            Class::Value(kind) if seen & ALNUM != 0 => kind,
+            _ => Kind::Text,
+        };
+    }
+    match with_colons(text, start, start + first) {
+        Some(composite) if content.get(first) == Some(&b':') && composite.end == end => composite.kind,
+        _ => Kind::Text,
+    }
 }
 
 /// Reads an IPv6 address that starts with colons (`::1`).

@@ -199,7 +199,7 @@ impl Scanner<'_> {
                 self.at = close + 1;
             }
             quote::Meaning::Value | quote::Meaning::Fixed => {
-                self.slot(Kind::Text, start, close);
+                self.slot(class::of_quoted(self.text, start, close), start, close);
                 self.at = close + 1;
             }
         }
