@@ -106,7 +106,8 @@ impl App {
             forward: settings.forward.is_some(),
         };
         let query = Query::new(store.clone(), clock.clone(), about);
-        let ingest = Ingest::new(settings.ingest.clone(), store.clone(), clock.clone(), metrics.ingest.clone());
+        let ingest =
+            Ingest::new(settings.ingest.clone(), store.clone(), clock.clone(), metrics.ingest.clone());
         let parts = api::Parts {
             store: store.clone(),
             query: query.clone(),
@@ -197,9 +198,11 @@ async fn start_analysis(
     let mut analysis = settings.analyze.clone();
     analysis.ask_model = settings.model.is_some();
     let (store, clock, metrics) = (store.clone(), clock.clone(), metrics.analyze.clone());
-    let restored =
-        tokio::task::spawn_blocking(move || Analyzer::restore(store, Arc::new(sifter), analysis, clock, metrics));
-    let analyzer = restored.await.map_err(|join| TaskFailed { task: "analyze", cause: join.to_string() })??;
+    let restored = tokio::task::spawn_blocking(move || {
+        Analyzer::restore(store, Arc::new(sifter), analysis, clock, metrics)
+    });
+    let analyzer =
+        restored.await.map_err(|join| TaskFailed { task: "analyze", cause: join.to_string() })??;
     engines.spawn("analyze", step::run(analyzer, engines.stop_token()));
     Ok(())
 }
