@@ -21,7 +21,7 @@ CREATE TABLE stream (
 -- One row per accepted push: the intake log, the queue of every engine, and the newest data for readers.
 -- `payload` holds the entries of all streams of the push (see store/block.rs).
 CREATE TABLE block (
-    seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq         INTEGER PRIMARY KEY,   -- given by the writer; AUTOINCREMENT would write one more page per commit
     tenant_id   INTEGER NOT NULL,
     received_ns INTEGER NOT NULL,
     min_ns      INTEGER NOT NULL,
@@ -34,7 +34,7 @@ CREATE TABLE block (
 
 -- Compacted data: the entries of one stream over a time range, sorted by time (see store/chunk.rs).
 CREATE TABLE chunk (
-    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    id        INTEGER PRIMARY KEY,
     stream_id INTEGER NOT NULL,
     min_ns    INTEGER NOT NULL,
     max_ns    INTEGER NOT NULL,
@@ -42,7 +42,7 @@ CREATE TABLE chunk (
     bytes     INTEGER NOT NULL,
     payload   BLOB NOT NULL
 );
-CREATE INDEX chunk_stream ON chunk (stream_id, min_ns);
+CREATE INDEX chunk_stream ON chunk (stream_id, min_ns, max_ns, bytes);
 CREATE INDEX chunk_age ON chunk (max_ns);
 
 -- Positions of the engines that follow the intake log: every block up to `seq` is done.
@@ -100,8 +100,8 @@ CREATE TABLE finding (
     note        TEXT,
     doc         TEXT NOT NULL          -- JSON of the remaining fields
 );
-CREATE INDEX finding_newest ON finding (tenant_id, last_ns DESC, id DESC);
-CREATE INDEX finding_same ON finding (tenant_id, fingerprint, last_ns DESC);
+CREATE INDEX finding_newest ON finding (tenant_id, last_ns, id);
+CREATE INDEX finding_same ON finding (tenant_id, fingerprint, last_ns);
 
 -- What each window added to a finding; writing it twice changes nothing, so a repeated window cannot count twice.
 CREATE TABLE finding_part (
@@ -122,7 +122,7 @@ CREATE TABLE template (
     last_ns   INTEGER NOT NULL,
     state     BLOB NOT NULL            -- what the miner needs to go on after a restart
 );
-CREATE INDEX template_newest ON template (tenant_id, last_ns DESC);
+CREATE INDEX template_frequent ON template (tenant_id, count, id);
 
 -- One row per model call.
 CREATE TABLE model_call (

@@ -106,7 +106,7 @@ pub struct FindingWindow {
 /// A finding as the analysis makes it, before the store joins it with what it already knows.
 ///
 /// Drafts with an equal fingerprint within the de-duplication window become one finding whose count grows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FindingDraft {
     /// Identity independent of wording: equal for "the same thing again".
     pub fingerprint: String,

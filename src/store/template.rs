@@ -1,5 +1,6 @@
 //! Mined templates: kept so that a restart goes on with what was learnt.
 
+use rusqlite::Row;
 use serde::Serialize;
 
 use crate::{
@@ -30,28 +31,122 @@ pub struct TemplateRow {
     pub state: Vec<u8>,
 }
 
+const COLUMNS: &str = "id, tenant_id, text, sample, count, first_ns, last_ns, state";
+
 /// Inserts or replaces templates.
-pub fn put(_tx: &Transaction<'_>, _templates: &[TemplateRow]) -> Result<(), StoreError> {
-    todo!()
+pub fn put(tx: &Transaction<'_>, templates: &[TemplateRow]) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO template (id, tenant_id, text, sample, count, first_ns, last_ns, state)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        ON CONFLICT (id) DO UPDATE SET tenant_id = excluded.tenant_id, text = excluded.text,
+            sample = excluded.sample, count = excluded.count, first_ns = excluded.first_ns,
+            last_ns = excluded.last_ns, state = excluded.state";
+    let mut statement = tx.prepare_cached(SQL)?;
+    for template in templates {
+        statement.execute(rusqlite::params![
+            template.id.0.cast_signed(),
+            template.tenant,
+            template.text,
+            template.sample,
+            template.count.cast_signed(),
+            template.first_seen.as_nanos(),
+            template.last_seen.as_nanos(),
+            template.state,
+        ])?;
+    }
+    Ok(())
 }
 
 /// Removes templates the miner has evicted.
-pub fn remove(_tx: &Transaction<'_>, _ids: &[TemplateId]) -> Result<(), StoreError> {
-    todo!()
+pub fn remove(tx: &Transaction<'_>, ids: &[TemplateId]) -> Result<(), StoreError> {
+    let mut statement = tx.prepare_cached("DELETE FROM template WHERE id = ?1")?;
+    for id in ids {
+        statement.execute([id.0.cast_signed()])?;
+    }
+    Ok(())
 }
 
 /// Every template of every tenant, for the miner at start.
-pub fn all(_conn: &Connection) -> Result<Vec<TemplateRow>, StoreError> {
-    todo!()
+pub fn all(conn: &Connection) -> Result<Vec<TemplateRow>, StoreError> {
+    let mut statement = conn.prepare(&format!("SELECT {COLUMNS} FROM template ORDER BY id"))?;
+    let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Templates of a tenant, most lines first, after the given (count, id) cursor.
 pub fn list(
-    _conn: &Connection,
-    _tenant: i64,
-    _text: Option<&str>,
-    _before: Option<(u64, TemplateId)>,
-    _limit: usize,
+    conn: &Connection,
+    tenant: i64,
+    text: Option<&str>,
+    before: Option<(u64, TemplateId)>,
+    limit: usize,
 ) -> Result<Vec<TemplateRow>, StoreError> {
-    todo!()
+    // Walks the index template_frequent backwards.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM template
+         WHERE tenant_id = ?1 AND (?2 IS NULL OR instr(lower(text), lower(?2)) > 0)
+           AND (?3 IS NULL OR (count, id) < (?3, ?4))
+         ORDER BY count DESC, id DESC LIMIT ?5"
+    );
+    let (count, id) = before.map(|(count, id)| (count.cast_signed(), id.0.cast_signed())).unzip();
+    let mut statement = conn.prepare_cached(&sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map((tenant, text, count, id, limit), from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<TemplateRow> {
+    Ok(TemplateRow {
+        id: TemplateId(row.get::<_, i64>(0)?.cast_unsigned()),
+        tenant: row.get(1)?,
+        text: row.get(2)?,
+        sample: row.get(3)?,
+        count: row.get::<_, i64>(4)?.cast_unsigned(),
+        first_seen: Timestamp::from_nanos(row.get(5)?),
+        last_seen: Timestamp::from_nanos(row.get(6)?),
+        state: row.get(7)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing;
+
+    fn row(id: u64, count: u64, text: &str) -> TemplateRow {
+        TemplateRow {
+            id: TemplateId(id),
+            tenant: 1,
+            text: text.into(),
+            sample: format!("sample of {id}"),
+            count,
+            first_seen: Timestamp::from_secs(1),
+            last_seen: Timestamp::from_secs(2),
+            state: vec![1, 2],
+        }
+    }
+
+    #[test]
+    fn pages_go_from_many_lines_to_few() {
+        let store = testing::store();
+        let rows = [row(u64::MAX, 5, "Failed password"), row(2, 9, "session opened"), row(3, 5, "failed su")];
+        let written = rows.clone();
+        store.write_blocking(move |tx| put(tx, &written)).unwrap();
+        let list = |text: Option<&'static str>, before, limit| {
+            let found = store.read_blocking(|conn| list(conn, 1, text, before, limit)).unwrap();
+            found.into_iter().map(|row| row.id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(list(None, None, 2), [2, 3]);
+        assert_eq!(list(None, Some((5, TemplateId(3))), 2), [u64::MAX]);
+        assert_eq!(list(Some("FAILED"), None, 9), [3, u64::MAX]);
+        assert!(store.read_blocking(|conn| super::list(conn, 2, None, None, 9)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_template_is_replaced_and_removed_by_id() {
+        let store = testing::store();
+        store.write_blocking(move |tx| put(tx, &[row(1, 1, "a"), row(2, 1, "b")])).unwrap();
+        store.write_blocking(move |tx| put(tx, &[row(1, 7, "c")])).unwrap();
+        store.write_blocking(|tx| remove(tx, &[TemplateId(2)])).unwrap();
+        assert_eq!(store.read_blocking(all).unwrap(), [row(1, 7, "c")]);
+    }
 }

@@ -8,14 +8,10 @@ use prost::{
 
 use super::{
     labels::LabelText,
+    logproto,
     push::{DecodeError, NO_TIME, PushRequest, PushStream},
 };
 use crate::model::{Entry, Timestamp};
-
-/// The generated message types.
-mod logproto {
-    include!(concat!(env!("OUT_DIR"), "/logproto.rs"));
-}
 
 /// The fields that cost memory for every occurrence, by depth: `PushRequest.streams`, `Stream.entries`,
 /// `Entry.structured_metadata`.

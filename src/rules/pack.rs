@@ -1,0 +1,5 @@
+//! The built-in pack: one file per kind of daemon, embedded.
+
+/// Name and text of each file.
+pub(super) const FILES: &[(&str, &str)] =
+    &[("auth.yaml", include_str!("pack/auth.yaml")), ("system.yaml", include_str!("pack/system.yaml"))];

@@ -1,0 +1,231 @@
+//! The writer thread: everything waiting goes into one transaction, one fsync, then the answers.
+//!
+//! A failed commit fails what was in it and nothing else; the thread goes on. It never waits for anybody but the disk.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use rusqlite::TransactionBehavior;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    runtime::Clock,
+    store::{
+        Appended, Connection, StoreError, Streams, Transaction,
+        open::FolderLock,
+        queue::{AppendJob, Queue, WriteJob},
+        retry::RecentPushes,
+    },
+    telemetry::StoreMetrics,
+};
+
+/// The name under which `meta` keeps the highest sequence number ever given to a block that is gone.
+pub(crate) const LAST_SEQ: &str = "last_seq";
+
+/// What the writer shares with the handles.
+pub(crate) struct Shared {
+    pub(crate) queue: Queue,
+    pub(crate) streams: Streams,
+    pub(crate) head: watch::Sender<u64>,
+    /// The last commit failed; retention then makes room.
+    pub(crate) is_short_of_space: AtomicBool,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: StoreMetrics,
+}
+
+/// The writer with everything it alone owns.
+pub(crate) struct Writer {
+    pub(crate) conn: Connection,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) writes: mpsc::Receiver<Box<dyn WriteJob>>,
+    pub(crate) recent: RecentPushes,
+    pub(crate) lock: FolderLock,
+}
+
+impl Writer {
+    /// Works until the queue is closed and empty.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        if let Err(error) = self.recent.load(&self.conn, shared.clock.now()) {
+            tracing::error!(%error, "cannot read recent pushes; retries of them may be stored twice");
+        }
+        while let Some(work) = shared.queue.take(&mut self.writes) {
+            if shared.is_short_of_space.load(Ordering::Relaxed) {
+                // Apart, so that pushes which still do not fit cannot undo the deletions that make room for them.
+                self.commit(Vec::new(), work.writes);
+                self.commit(work.appends, Vec::new());
+            } else {
+                self.commit(work.appends, work.writes);
+            }
+        }
+        drop(self.conn);
+        drop(self.lock);
+    }
+
+    fn commit(&mut self, appends: Vec<AppendJob>, mut writes: Vec<Box<dyn WriteJob>>) {
+        if appends.is_empty() && writes.is_empty() {
+            return;
+        }
+        let started = Instant::now();
+        let (now, head) = (self.shared.clock.now(), *self.shared.head.borrow());
+        let mut batch =
+            Batch { next_seq: head.saturating_add(1), outcomes: Vec::with_capacity(appends.len()) };
+        let result = batch.write(self, now, &appends, &mut writes);
+        let metrics = &self.shared.metrics;
+        if let Err(cause) = &result {
+            metrics.failed_commits.inc();
+            tracing::error!(%cause, pushes = appends.len(), "commit failed");
+            for (job, outcome) in appends.iter().zip(&batch.outcomes) {
+                if *outcome == Appended::Stored {
+                    self.recent.forget(job.tenant, job.push.push_hash);
+                }
+            }
+        } else {
+            metrics.commits.inc();
+            metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+            if batch.next_seq > head.saturating_add(1) {
+                self.shared.head.send_replace(batch.next_seq - 1);
+            }
+        }
+        if !appends.is_empty() {
+            self.shared.is_short_of_space.store(result.is_err(), Ordering::Relaxed);
+        }
+        answer(appends, writes, batch.outcomes, &result, metrics);
+    }
+}
+
+/// One transaction in the making.
+struct Batch {
+    next_seq: u64,
+    outcomes: Vec<Appended>,
+}
+
+impl Batch {
+    fn write(
+        &mut self,
+        writer: &mut Writer,
+        now: crate::model::Timestamp,
+        appends: &[AppendJob],
+        writes: &mut [Box<dyn WriteJob>],
+    ) -> Result<(), String> {
+        let text = |error: rusqlite::Error| error.to_string();
+        let tx = Transaction::new_unchecked(&writer.conn, TransactionBehavior::Immediate).map_err(text)?;
+        let unsaved = writer.shared.streams.unsaved();
+        if let Some(unsaved) = &unsaved {
+            unsaved.insert(&tx).map_err(|error| error.to_string())?;
+        }
+        for job in appends {
+            if !writer.recent.remember(job.tenant, job.push.push_hash, now) {
+                self.outcomes.push(Appended::Duplicate);
+                continue;
+            }
+            self.outcomes.push(Appended::Stored);
+            insert(&tx, self.next_seq, job).map_err(text)?;
+            self.next_seq += 1;
+        }
+        for job in writes {
+            run_apart(&tx, job.as_mut())?;
+        }
+        tx.commit().map_err(text)?;
+        if let Some(unsaved) = &unsaved {
+            writer.shared.streams.saved(unsaved);
+        }
+        Ok(())
+    }
+}
+
+fn insert(tx: &Transaction<'_>, seq: u64, job: &AppendJob) -> rusqlite::Result<()> {
+    const SQL: &str = "INSERT INTO block
+        (seq, tenant_id, received_ns, min_ns, max_ns, entries, bytes, push_hash, payload)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let push = &job.push;
+    let hash = push.push_hash.to_be_bytes();
+    tx.prepare_cached(SQL)?.execute(rusqlite::params![
+        seq.cast_signed(),
+        job.tenant,
+        push.received.as_nanos(),
+        push.min.as_nanos(),
+        push.max.as_nanos(),
+        push.entries,
+        push.line_bytes.cast_signed(),
+        hash.as_slice(),
+        push.payload,
+    ])?;
+    Ok(())
+}
+
+/// Runs a write in a savepoint: its error undoes only itself.
+fn run_apart(tx: &Transaction<'_>, job: &mut dyn WriteJob) -> Result<(), String> {
+    let text = |error: rusqlite::Error| error.to_string();
+    tx.execute_batch("SAVEPOINT job").map_err(text)?;
+    let is_good = job.run(tx);
+    if tx.is_autocommit() {
+        return Err("the transaction was rolled back by the database".to_owned());
+    }
+    tx.execute_batch(if is_good { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" }).map_err(text)
+}
+
+fn answer(
+    appends: Vec<AppendJob>,
+    writes: Vec<Box<dyn WriteJob>>,
+    outcomes: Vec<Appended>,
+    result: &Result<(), String>,
+    metrics: &StoreMetrics,
+) {
+    let mut outcomes = outcomes.into_iter();
+    for job in appends {
+        let reply = match (result, outcomes.next()) {
+            (Err(cause), _) => Err(StoreError::Unavailable(cause.clone())),
+            (Ok(()), Some(Appended::Duplicate)) => {
+                metrics.duplicate_pushes.inc();
+                Ok(Appended::Duplicate)
+            }
+            (Ok(()), _) => {
+                metrics.pushes.inc();
+                Ok(Appended::Stored)
+            }
+        };
+        // Who asked may have gone away; the push is stored all the same.
+        let _ = job.reply.send(reply);
+    }
+    for job in writes {
+        job.answer(result.clone());
+    }
+}
+
+/// A closure of [`crate::store::Store::write`] on its way to the writer and back.
+pub(crate) struct Write<T, F> {
+    pub(crate) work: Option<F>,
+    pub(crate) outcome: Option<Result<T, StoreError>>,
+    pub(crate) reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> WriteJob for Write<T, F>
+where
+    T: Send,
+    F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, tx: &Transaction<'_>) -> bool {
+        let Some(work) = self.work.take() else { return false };
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or(Err(StoreError::Panicked));
+        let is_good = outcome.is_ok();
+        self.outcome = Some(outcome);
+        is_good
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), String>) {
+        let reply = match (self.outcome, committed) {
+            (Some(Err(error)), _) => Err(error),
+            (_, Err(cause)) => Err(StoreError::Unavailable(cause)),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(StoreError::Closed),
+        };
+        let _ = self.reply.send(reply);
+    }
+}
