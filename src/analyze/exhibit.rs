@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Category, EvidenceLine, Severity, Timestamp};
+use crate::model::{EvidenceLine, FindingDraft, Timestamp};
 
 /// Everything worth showing of one window, most suspicious first.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -71,14 +71,9 @@ pub struct Exemplar {
 /// A finding of the rules or detectors in this window, for the model to explain and never to lower.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Known {
-    /// The draft's fingerprint.
-    pub fingerprint: String,
-    /// Its title.
-    pub title: String,
-    /// Its severity.
-    pub severity: Severity,
-    /// Its category.
-    pub category: Category,
+    /// The draft as it was written with the window. What the model adds is written as the same draft with better
+    /// words: equal fingerprint, count, severity and evidence.
+    pub draft: FindingDraft,
     /// References (of exemplars) among its evidence.
     pub references: Vec<u32>,
 }

@@ -1,1 +1,75 @@
-//! (to be written)
+//! The engine that follows the windows waiting for a model: ask, ground, write.
+
+use std::time::Duration;
+
+use crate::{analyze::ask::Family, redact};
+
+/// Limits on what the model may use. A limit that is `None` does not apply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Calls within any hour.
+    pub calls_per_hour: Option<u64>,
+    /// Calls within any day.
+    pub calls_per_day: Option<u64>,
+    /// Tokens sent and received within any hour.
+    pub tokens_per_hour: Option<u64>,
+    /// Tokens sent and received within any day.
+    pub tokens_per_day: Option<u64>,
+    /// Millionths of a dollar within any day; needs configured prices, calls without one count nothing.
+    pub cost_micros_per_day: Option<u64>,
+}
+
+impl Default for Budget {
+    /// One window a minute for a few hosts, about 0.40 dollars a day with a small model.
+    fn default() -> Self {
+        Budget {
+            calls_per_hour: Some(120),
+            calls_per_day: Some(1_000),
+            tokens_per_hour: Some(500_000),
+            tokens_per_day: Some(3_000_000),
+            cost_micros_per_day: None,
+        }
+    }
+}
+
+/// What the operator may set about asking a model.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Limits on calls, tokens and money.
+    pub budget: Budget,
+    /// Tokens the prompt may have, instructions included.
+    pub prompt_tokens: u64,
+    /// Which way of looking at the logs.
+    pub family: Family,
+    /// The operator's own words, added to the instructions.
+    pub instructions: String,
+    /// Language of titles and explanations (`en`, `zh`, any name a model understands).
+    pub language: String,
+    /// What is masked before anything leaves.
+    pub redact: redact::Settings,
+    /// Tries per window, over which the waits double up to half an hour in all.
+    pub attempts: u32,
+    /// A window that could not be asked about within this time is given up.
+    pub patience: Duration,
+    /// Answers to equal digests are used again within this time.
+    pub cache_age: Duration,
+    /// Findings with an equal fingerprint within this time are one; as the analysis has it.
+    pub dedup: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            budget: Budget::default(),
+            prompt_tokens: 8_000,
+            family: Family::General,
+            instructions: String::new(),
+            language: "en".to_owned(),
+            redact: redact::Settings::default(),
+            attempts: 5,
+            patience: Duration::from_secs(6 * 3_600),
+            cache_age: Duration::from_secs(24 * 3_600),
+            dedup: Duration::from_secs(3_600),
+        }
+    }
+}

@@ -58,6 +58,17 @@ impl FindingStatus {
         }
     }
 
+    /// Whether a person may move a finding from here to `next`. What is closed is opened again before anything else,
+    /// so that every reopening shows.
+    pub const fn may_become(self, next: FindingStatus) -> bool {
+        use FindingStatus::{Acknowledged, FalsePositive, Open, Resolved};
+        match self {
+            Open | Acknowledged => true,
+            Resolved => matches!(next, Open | Resolved),
+            FalsePositive => matches!(next, Open | FalsePositive),
+        }
+    }
+
     /// Reads the name; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         use FindingStatus::{Acknowledged, FalsePositive, Open, Resolved};
@@ -95,7 +106,7 @@ pub struct FindingWindow {
 /// A finding as the analysis makes it, before the store joins it with what it already knows.
 ///
 /// Drafts with an equal fingerprint within the de-duplication window become one finding whose count grows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FindingDraft {
     /// Identity independent of wording: equal for "the same thing again".
     pub fingerprint: String,

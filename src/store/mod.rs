@@ -5,6 +5,7 @@
 //! its result and its position together.
 
 pub mod block;
+pub mod census;
 pub mod finding;
 pub mod line;
 pub mod model_call;

@@ -1,0 +1,244 @@
+//! What the analysis writes: windows, findings, templates, carried state and positions, in one transaction.
+//!
+//! A commit is made once and written until it succeeds; memory moves on only together with it. Writing a commit that
+//! was already written changes nothing.
+
+use std::sync::Arc;
+
+use super::{
+    digest,
+    group::{Group, GroupKey},
+    step::Analyzer,
+    window::OpenWindow,
+};
+use crate::{
+    model::{FindingDraft, FindingId, FindingWindow, Timestamp, WindowId, WindowState},
+    store::{
+        Change, StoreError, Transaction,
+        finding::{self, Applied, Source},
+        position, template,
+        window::{self, WindowDraft},
+    },
+};
+
+/// Everything one write of the analysis consists of.
+pub struct Commit {
+    windows: Vec<ClosedWindow>,
+    groups: Vec<position::Group>,
+    templates: Vec<template::TemplateRow>,
+    evicted: Vec<crate::model::TemplateId>,
+    position: Option<u64>,
+    dedup: std::time::Duration,
+    now: Timestamp,
+}
+
+struct ClosedWindow {
+    draft: WindowDraft,
+    source: Source,
+    findings: Vec<FindingDraft>,
+}
+
+/// What a commit did.
+struct Written {
+    windows: Vec<(i64, WindowId, WindowState)>,
+    findings: Vec<(i64, FindingId, Applied)>,
+}
+
+impl Commit {
+    fn write(&self, tx: &Transaction<'_>) -> Result<Written, StoreError> {
+        let mut written = Written { windows: Vec::new(), findings: Vec::new() };
+        for closed in &self.windows {
+            let id = window::put(tx, &closed.draft)?;
+            written.windows.push((closed.draft.tenant, id, closed.draft.state));
+            for (id, applied) in finding::apply(tx, &closed.source, &closed.findings, self.dedup, self.now)? {
+                written.findings.push((closed.draft.tenant, id, applied));
+            }
+        }
+        for group in &self.groups {
+            position::set_group(tx, group)?;
+        }
+        template::put(tx, &self.templates)?;
+        template::remove(tx, &self.evicted)?;
+        if let Some(seq) = self.position {
+            position::set(tx, position::name::ANALYZE, seq, self.now)?;
+        }
+        Ok(written)
+    }
+}
+
+impl Analyzer {
+    /// Closes the windows of `keys` at the last block read, and makes the commit that says so.
+    pub(super) fn closing_commit(&mut self, keys: &[GroupKey], now: Timestamp) -> Commit {
+        let mut commit = self.empty_commit(now);
+        for key in keys {
+            let Some(group) = self.groups.get_mut(key) else { continue };
+            let Some(open) = group.window.take() else { continue };
+            let miner = self.miners.get(&key.0);
+            let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
+            let findings = group.sift.drafts(&self.sifter, &text_of);
+            let state = closing_state(&open, &findings, self.settings.ask_model);
+            let mut closed = closed_window(key, &open, findings, state, now);
+            if state == WindowState::Pending {
+                let exhibit = digest::exhibit(&key.1, &open, &closed.findings, &text_of);
+                closed.draft.exhibit = serde_json::to_vec(&exhibit).ok();
+            }
+            commit.windows.push(closed);
+            group.sift.end_window(now);
+            group.seq = self.read;
+            group.urgent_since = None;
+            commit.groups.push(position::Group {
+                tenant: key.0,
+                name: key.1.clone(),
+                seq: self.read,
+                state: serde_json::to_vec(&group.sift).unwrap_or_default(),
+            });
+        }
+        for miner in self.miners.values_mut() {
+            let (rows, evicted) = miner.dirty();
+            commit.templates.extend(rows);
+            commit.evicted.extend(evicted);
+        }
+        commit.position = Some(self.settled());
+        commit
+    }
+
+    /// Writes the findings of groups in which an urgent rule spoke, without closing their windows.
+    pub(super) fn write_urgent(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let interval = self.settings.urgent_interval;
+        let due = |group: &Group| {
+            group.urgent_since.is_some() && group.urgent_written.is_none_or(|last| now >= last.plus(interval))
+        };
+        let mut keys: Vec<GroupKey> =
+            self.groups.iter().filter(|(_, g)| due(g)).map(|(key, _)| key.clone()).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        keys.sort();
+        let mut commit = self.empty_commit(now);
+        for key in keys {
+            let Some(group) = self.groups.get_mut(&key) else { continue };
+            let miner = self.miners.get(&key.0);
+            let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
+            if let Some(open) = &group.window {
+                commit.windows.push(closed_window(
+                    &key,
+                    open,
+                    group.sift.drafts(&self.sifter, &text_of),
+                    WindowState::Open,
+                    now,
+                ));
+            }
+            if let Some(since) = group.urgent_since.take() {
+                self.metrics.observe_urgent(now.since(since));
+            }
+            group.urgent_written = Some(now);
+        }
+        self.write(commit)
+    }
+
+    /// Moves the committed position when blocks were read that no open window needs any more.
+    pub(super) fn save_position(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let settled = self.settled();
+        if settled <= self.saved {
+            return Ok(());
+        }
+        let mut commit = self.empty_commit(now);
+        commit.position = Some(settled);
+        self.write(commit)
+    }
+
+    /// Writes a commit that failed earlier.
+    pub(super) fn retry_unwritten(&mut self) -> Result<(), StoreError> {
+        match self.unwritten.take() {
+            Some(commit) => self.write_shared(commit),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn write(&mut self, commit: Commit) -> Result<(), StoreError> {
+        // A step may want to write twice; the second must not overtake a first that failed.
+        self.retry_unwritten()?;
+        self.write_shared(Arc::new(commit))
+    }
+
+    fn write_shared(&mut self, commit: Arc<Commit>) -> Result<(), StoreError> {
+        let in_writer = Arc::clone(&commit);
+        let written = match self.store.write_blocking(move |tx| in_writer.write(tx)) {
+            Ok(written) => written,
+            Err(error) => {
+                self.unwritten = Some(commit);
+                return Err(error);
+            }
+        };
+        self.saved = commit.position.unwrap_or(self.saved);
+        for (tenant, id, state) in written.windows {
+            self.metrics.count_window(state);
+            self.store.announce(Change::Window { tenant, id });
+        }
+        for (tenant, id, applied) in written.findings {
+            self.metrics.count_finding(applied == Applied::New);
+            self.store.announce(Change::Finding { tenant, id });
+        }
+        Ok(())
+    }
+
+    /// The last block that no open window needs: where reading starts after a restart.
+    fn settled(&self) -> u64 {
+        let open = self.groups.values().filter_map(|group| group.window.as_ref());
+        open.map(|window| window.first_seq.saturating_sub(1)).min().unwrap_or(self.read).min(self.read)
+    }
+
+    fn empty_commit(&self, now: Timestamp) -> Commit {
+        Commit {
+            windows: Vec::new(),
+            groups: Vec::new(),
+            templates: Vec::new(),
+            evicted: Vec::new(),
+            position: None,
+            dedup: self.settings.dedup,
+            now,
+        }
+    }
+}
+
+fn closing_state(open: &OpenWindow, findings: &[FindingDraft], ask_model: bool) -> WindowState {
+    match (findings.is_empty() && !open.is_suspicious(), ask_model) {
+        (true, _) => WindowState::Quiet,
+        (false, true) => WindowState::Pending,
+        (false, false) => WindowState::RulesOnly,
+    }
+}
+
+fn closed_window(
+    key: &GroupKey,
+    open: &OpenWindow,
+    findings: Vec<FindingDraft>,
+    state: WindowState,
+    now: Timestamp,
+) -> ClosedWindow {
+    let draft = WindowDraft {
+        tenant: key.0,
+        group: key.1.clone(),
+        first_seq: open.first_seq,
+        from: open.from,
+        to: open.to,
+        closed: now,
+        lines: open.lines,
+        suspicious: open.suspicious,
+        templates: open.templates.len() as u64,
+        state,
+        exhibit: None,
+    };
+    let source = Source {
+        tenant: key.0,
+        group: key.1.clone(),
+        first_seq: open.first_seq,
+        window: FindingWindow {
+            from: open.from,
+            to: open.to,
+            lines: open.lines,
+            suspicious: open.suspicious,
+        },
+    };
+    ClosedWindow { draft, source, findings }
+}

@@ -1,0 +1,324 @@
+//! The open window of one group: every line is counted under its template; a few are kept to be quoted.
+//!
+//! Memory is bounded by templates × quoted lines, never by the number of lines.
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use crate::{
+    analyze::line::Line,
+    model::{EvidenceLine, Labels, Severity, TemplateId, Timestamp},
+    wire::level::{self, Level},
+};
+
+/// Templates counted one by one in a window; lines of further ones are counted together.
+const MAX_TEMPLATES: usize = 5_000;
+/// Variable positions of a template whose values are counted.
+const MAX_POSITIONS: usize = 8;
+/// Distinct values kept per position.
+const MAX_VALUES: usize = 12;
+/// Lines kept per template: the first, the latest, and those a rule pointed at.
+const MAX_TELLING: usize = 4;
+/// Bytes of a kept line.
+const MAX_QUOTED_BYTES: usize = 2_048;
+
+/// The lines of one group between two positions of the intake log.
+pub struct OpenWindow {
+    /// The first block with a line of this window: its identity across restarts.
+    pub first_seq: u64,
+    /// When that block arrived.
+    pub opened: Timestamp,
+    /// Earliest line.
+    pub from: Timestamp,
+    /// Latest line.
+    pub to: Timestamp,
+    /// Lines.
+    pub lines: u64,
+    /// Lines that rules pointed at, or of an unusual template with a bad level.
+    pub suspicious: u64,
+    /// Lines whose template was not counted on its own.
+    pub uncounted: u64,
+    /// Per template.
+    pub templates: FxHashMap<TemplateId, TemplateStat>,
+}
+
+/// What one line meant to the miner and the rules.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// Its template.
+    pub template: TemplateId,
+    /// The template was made for this line.
+    pub is_new: bool,
+    /// Lines the template had before.
+    pub known_before: u64,
+    /// The worst rule that matched.
+    pub severity: Option<Severity>,
+    /// Whether any rule matched.
+    pub hit: bool,
+    /// Values of the variable parts.
+    pub values: &'a [&'a str],
+}
+
+/// One template within the window.
+pub struct TemplateStat {
+    /// Lines.
+    pub count: u64,
+    /// First line's time.
+    pub first: Timestamp,
+    /// Last line's time.
+    pub last: Timestamp,
+    /// Level of its first line.
+    pub level: Level,
+    /// Made within this window.
+    pub is_new: bool,
+    /// Lines the template had before this window.
+    pub known_before: u64,
+    /// The worst rule that matched one of its lines.
+    pub severity: Option<Severity>,
+    /// The first line.
+    pub head: EvidenceLine,
+    /// The latest line kept (refreshed once per block).
+    pub tail: Option<EvidenceLine>,
+    tail_block: u64,
+    /// Lines that rules pointed at.
+    pub telling: SmallVec<[EvidenceLine; 1]>,
+    /// Values of the variable parts.
+    pub values: ValueCounts,
+}
+
+impl OpenWindow {
+    /// Opens a window at a block.
+    pub fn open(first_seq: u64, opened: Timestamp) -> Self {
+        OpenWindow {
+            first_seq,
+            opened,
+            from: Timestamp::MAX,
+            to: Timestamp::MIN,
+            lines: 0,
+            suspicious: 0,
+            uncounted: 0,
+            templates: FxHashMap::default(),
+        }
+    }
+
+    /// Counts a line.
+    pub fn add(&mut self, line: &Line<'_>, seen: &Seen<'_>) {
+        self.lines += 1;
+        self.from = self.from.min(line.timestamp);
+        self.to = self.to.max(line.timestamp);
+        let full = self.templates.len() >= MAX_TEMPLATES;
+        let stat = match self.templates.entry(seen.template) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(_) if full => {
+                self.uncounted += 1;
+                self.suspicious += u64::from(seen.hit);
+                return;
+            }
+            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(TemplateStat::new(line, seen)),
+        };
+        stat.add(line, seen);
+        self.suspicious += u64::from(seen.hit || stat.is_odd());
+    }
+
+    /// Whether rules or bad levels make this window worth explaining.
+    pub fn is_suspicious(&self) -> bool {
+        self.suspicious > 0
+    }
+}
+
+impl TemplateStat {
+    fn new(line: &Line<'_>, seen: &Seen<'_>) -> Self {
+        TemplateStat {
+            count: 0,
+            first: line.timestamp,
+            last: line.timestamp,
+            level: level::detect(line.labels, std::iter::empty(), line.raw),
+            is_new: seen.is_new,
+            known_before: seen.known_before,
+            severity: None,
+            head: quote(line.labels, line.timestamp, line.raw),
+            tail: None,
+            tail_block: line.at.block,
+            telling: SmallVec::new(),
+            values: ValueCounts::default(),
+        }
+    }
+
+    fn add(&mut self, line: &Line<'_>, seen: &Seen<'_>) {
+        self.count += 1;
+        self.first = self.first.min(line.timestamp);
+        self.last = self.last.max(line.timestamp);
+        self.values.add(seen.values);
+        if let Some(severity) = seen.severity {
+            self.severity = self.severity.max(Some(severity));
+        }
+        if seen.hit && self.count > 1 && self.telling.len() < MAX_TELLING {
+            self.telling.push(quote(line.labels, line.timestamp, line.raw));
+        } else if self.tail_block != line.at.block {
+            self.tail_block = line.at.block;
+            self.tail = Some(quote(line.labels, line.timestamp, line.raw));
+        }
+    }
+
+    /// A bad level on a template that is not part of this group's daily life yet.
+    pub fn is_odd(&self) -> bool {
+        matches!(self.level, Level::Error | Level::Critical | Level::Fatal) && self.known_before < 20
+    }
+}
+
+/// Makes an evidence line of a raw one, cut on a character border.
+pub fn quote(labels: &Labels, timestamp: Timestamp, raw: &[u8]) -> EvidenceLine {
+    let kept = raw.get(..MAX_QUOTED_BYTES);
+    let mut line = String::from_utf8_lossy(kept.unwrap_or(raw)).into_owned();
+    if kept.is_some() && raw.len() > MAX_QUOTED_BYTES {
+        while line.ends_with(char::REPLACEMENT_CHARACTER) {
+            line.pop();
+        }
+        line.push('…');
+    }
+    EvidenceLine { stream: labels.clone(), timestamp_ns: timestamp, line, template: None }
+}
+
+/// Counts of the values at a template's variable positions; a few per position, the rest only as a number.
+#[derive(Default)]
+pub struct ValueCounts(SmallVec<[Position; 2]>);
+
+#[derive(Default)]
+struct Position {
+    values: Vec<(Box<str>, u64)>,
+    others: u64,
+}
+
+impl ValueCounts {
+    fn add(&mut self, values: &[&str]) {
+        for (at, value) in values.iter().take(MAX_POSITIONS).enumerate() {
+            if self.0.len() <= at {
+                self.0.push(Position::default());
+            }
+            if let Some(position) = self.0.get_mut(at) {
+                position.add(value);
+            }
+        }
+    }
+
+    /// Values over all positions, rarest first, and how many occurrences had values that were not kept.
+    pub fn summary(&self) -> (Vec<(String, u64)>, u64) {
+        let mut all: Vec<(String, u64)> =
+            self.0.iter().flat_map(|p| &p.values).map(|(value, count)| (value.to_string(), *count)).collect();
+        all.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
+        (all, self.0.iter().map(|p| p.others).sum())
+    }
+}
+
+impl Position {
+    fn add(&mut self, value: &str) {
+        if let Some((_, count)) = self.values.iter_mut().find(|(known, _)| known.as_ref() == value) {
+            *count += 1;
+        } else if self.values.len() < MAX_VALUES && value.len() <= 128 {
+            self.values.push((value.into(), 1));
+        } else {
+            self.others += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::LineRef, wire::envelope::Envelope};
+
+    fn labels() -> Labels {
+        Labels::from_pairs([("host", "vps1"), ("job", "auth")]).unwrap()
+    }
+
+    fn add(window: &mut OpenWindow, block: u64, raw: &str, seen: &Seen<'_>) {
+        let labels = labels();
+        let envelope = Envelope::default();
+        let timestamp = Timestamp::from_secs(i64::try_from(block).unwrap());
+        let at = LineRef { block, index: 0 };
+        let line = Line {
+            at,
+            labels: &labels,
+            host: "vps1",
+            timestamp,
+            raw: raw.as_bytes(),
+            envelope: &envelope,
+            template: None,
+        };
+        window.add(&line, seen);
+    }
+
+    fn seen(template: u64) -> Seen<'static> {
+        Seen {
+            template: TemplateId(template),
+            is_new: false,
+            known_before: 1_000,
+            severity: None,
+            hit: false,
+            values: &[],
+        }
+    }
+
+    #[test]
+    fn every_line_is_counted_and_the_first_the_latest_and_the_hits_are_kept() {
+        let mut window = OpenWindow::open(1, Timestamp::from_secs(0));
+        for block in 1..=100 {
+            let hit = block % 10 == 0;
+            let seen = Seen { hit, severity: hit.then_some(Severity::Low), ..seen(7) };
+            add(&mut window, block, &format!("line {block}"), &seen);
+        }
+        let stat = &window.templates[&TemplateId(7)];
+        assert_eq!((window.lines, window.suspicious, stat.count), (100, 10, 100));
+        assert_eq!(
+            (stat.head.line.as_str(), stat.tail.as_ref().unwrap().line.as_str()),
+            ("line 1", "line 99")
+        );
+        assert_eq!(
+            stat.telling.iter().map(|e| e.line.as_str()).collect::<Vec<_>>(),
+            ["line 10", "line 20", "line 30", "line 40"]
+        );
+        assert_eq!((window.from, window.to), (Timestamp::from_secs(1), Timestamp::from_secs(100)));
+    }
+
+    #[test]
+    fn templates_beyond_the_cap_are_counted_together() {
+        let mut window = OpenWindow::open(1, Timestamp::from_secs(0));
+        for template in 0..(MAX_TEMPLATES as u64 + 50) {
+            add(&mut window, 1, "x", &seen(template));
+        }
+        assert_eq!((window.templates.len(), window.uncounted), (MAX_TEMPLATES, 50));
+        assert_eq!(window.lines, MAX_TEMPLATES as u64 + 50);
+    }
+
+    #[test]
+    fn values_are_counted_per_position_and_rare_ones_come_first() {
+        let mut counts = ValueCounts::default();
+        for _ in 0..5 {
+            counts.add(&["root", "10.0.0.1"]);
+        }
+        counts.add(&["root", "203.0.113.5"]);
+        let (values, others) = counts.summary();
+        assert_eq!(values, [("203.0.113.5".into(), 1), ("10.0.0.1".into(), 5), ("root".into(), 6)]);
+        assert_eq!(others, 0);
+        for n in 0..40 {
+            counts.add(&[&format!("user{n}")]);
+        }
+        assert_eq!(counts.summary().1, 40 - (MAX_VALUES as u64 - 1));
+    }
+
+    #[test]
+    fn a_huge_line_is_quoted_up_to_a_character_border() {
+        let raw = "é".repeat(5_000);
+        let quoted = quote(&labels(), Timestamp::from_secs(0), raw.as_bytes());
+        assert!(quoted.line.len() <= MAX_QUOTED_BYTES + 3 && quoted.line.ends_with("é…"));
+    }
+
+    #[test]
+    fn an_error_of_daily_life_is_not_suspicious_and_a_rare_one_is() {
+        let mut window = OpenWindow::open(1, Timestamp::from_secs(0));
+        add(&mut window, 1, "ERROR cache miss", &seen(1));
+        assert!(!window.is_suspicious());
+        add(&mut window, 1, "ERROR cache gone", &Seen { known_before: 0, is_new: true, ..seen(2) });
+        assert!(window.is_suspicious());
+    }
+}

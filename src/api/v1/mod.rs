@@ -1,0 +1,49 @@
+//! `/api/v1`: one file per endpoint.
+
+mod change;
+mod context;
+mod entries;
+mod finding;
+mod findings;
+mod hosts;
+mod status;
+mod streams;
+mod summary;
+mod templates;
+mod usage;
+mod windows;
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Value, json};
+
+use super::{Api, cursor, routes::Routes};
+use crate::query::Page;
+
+/// Rows of a page unless the caller says otherwise.
+const DEFAULT_PAGE: usize = 50;
+/// Rows of a page at most; a finding is a few KiB.
+const MAX_PAGE: usize = 500;
+
+/// Adds every route.
+pub fn routes(routes: Routes<Api>) -> Routes<Api> {
+    routes
+        .get("/api/v1/findings", findings::list)
+        .get("/api/v1/findings/summary", summary::summary)
+        .get("/api/v1/findings/{id}", finding::one)
+        .patch("/api/v1/findings/{id}", change::change)
+        .get("/api/v1/findings/{id}/context", context::context)
+        .get("/api/v1/windows", windows::list)
+        .get("/api/v1/streams", streams::list)
+        .get("/api/v1/hosts", hosts::list)
+        .get("/api/v1/entries", entries::list)
+        .get("/api/v1/templates", templates::list)
+        .get("/api/v1/usage", usage::usage)
+        .get("/api/v1/status", status::status)
+}
+
+/// A page in JSON: the rows under their name, and the cursor of the next page or null.
+fn page<T: serde::Serialize, C: cursor::Place>(name: &str, page: &Page<T, C>) -> Value {
+    json!({ name: page.items, "next_cursor": page.next.as_ref().map(cursor::write) })
+}
