@@ -20,8 +20,8 @@ use crate::{
         guarded_routes, open_routes, openapi, router,
     },
     model::{
-        Category, Entry, EvidenceLine, FindingDraft, FindingId, FindingWindow, Labels, ModelUse, Origin, PushBatch,
-        Severity, StreamBatch, TemplateId, TenantId, Timestamp, WindowState,
+        Category, Entry, EvidenceLine, FindingDraft, FindingId, FindingWindow, Labels, ModelUse, Origin,
+        PushBatch, Severity, StreamBatch, TemplateId, TenantId, Timestamp, WindowState,
     },
     query::{About, Budget, Query},
     runtime::Clock,
@@ -90,18 +90,25 @@ fn empty_server(roles: Roles) -> Server {
         web: web::routes(query),
     };
     let router = router(parts, |router| {
-        router.layer(axum::middleware::from_fn(move |mut request: axum::extract::Request, next: axum::middleware::Next| {
-            let name = request.headers().get("x-scope-orgid").and_then(|name| name.to_str().ok()).unwrap_or("fake");
-            let tenant = TenantId::parse(name).unwrap();
-            request.extensions_mut().insert(Caller { tenant, roles });
-            next.run(request)
-        }))
+        router.layer(axum::middleware::from_fn(
+            move |mut request: axum::extract::Request, next: axum::middleware::Next| {
+                let name = request
+                    .headers()
+                    .get("x-scope-orgid")
+                    .and_then(|name| name.to_str().ok())
+                    .unwrap_or("fake");
+                let tenant = TenantId::parse(name).unwrap();
+                request.extensions_mut().insert(Caller { tenant, roles });
+                next.run(request)
+            },
+        ))
     });
     Server { router, store, readiness, _folder: folder }
 }
 
 fn draft(fingerprint: &str, severity: Severity, seen: u64) -> FindingDraft {
-    let line = EvidenceLine { stream: labels(), timestamp_ns: at(5), line: HOSTILE.to_owned(), template: None };
+    let line =
+        EvidenceLine { stream: labels(), timestamp_ns: at(5), line: HOSTILE.to_owned(), template: None };
     FindingDraft {
         fingerprint: fingerprint.to_owned(),
         title: format!("{fingerprint} <b>"),
@@ -129,45 +136,54 @@ fn seed(tx: &crate::store::Transaction<'_>) -> Result<(), crate::store::StoreErr
     let drafts = [draft("old", Severity::Medium, 6), draft("new", Severity::Critical, 9)];
     finding::apply(tx, &source, &drafts, Duration::from_secs(60), at(10))?;
     for (first_seq, state) in [(1, WindowState::Quiet), (2, WindowState::Pending)] {
-        let id = window::put(tx, &WindowDraft {
-            tenant: 1,
-            group: "web-1".to_owned(),
-            first_seq,
-            from: at(0),
-            to: at(9),
-            closed: at(first_seq),
-            lines: 10,
-            suspicious: 1,
-            templates: 1,
-            state,
-            exhibit: None,
-        })?;
+        let id = window::put(
+            tx,
+            &WindowDraft {
+                tenant: 1,
+                group: "web-1".to_owned(),
+                first_seq,
+                from: at(0),
+                to: at(9),
+                closed: at(first_seq),
+                lines: 10,
+                suspicious: 1,
+                templates: 1,
+                state,
+                exhibit: None,
+            },
+        )?;
         if state == WindowState::Pending {
             window::finish(tx, id, WindowState::Failed, Some("it is away"), Some(&ModelUse::default()))?;
         }
     }
-    template::put(tx, &[TemplateRow {
-        id: TemplateId(1),
-        tenant: 1,
-        text: "line <*>".to_owned(),
-        sample: "line 1".to_owned(),
-        count: 9,
-        first_seen: at(0),
-        last_seen: at(9),
-        state: Vec::new(),
-    }])?;
-    model_call::book(tx, &[ModelCall {
-        at: at(30),
-        tenant: 1,
-        window: None,
-        model: "m".to_owned(),
-        tier: "explain".to_owned(),
-        outcome: "ok".to_owned(),
-        input_tokens: 10,
-        output_tokens: 5,
-        cost_micros: None,
-        duration: Duration::from_millis(5),
-    }])
+    template::put(
+        tx,
+        &[TemplateRow {
+            id: TemplateId(1),
+            tenant: 1,
+            text: "line <*>".to_owned(),
+            sample: "line 1".to_owned(),
+            count: 9,
+            first_seen: at(0),
+            last_seen: at(9),
+            state: Vec::new(),
+        }],
+    )?;
+    model_call::book(
+        tx,
+        &[ModelCall {
+            at: at(30),
+            tenant: 1,
+            window: None,
+            model: "m".to_owned(),
+            tier: "explain".to_owned(),
+            outcome: "ok".to_owned(),
+            input_tokens: 10,
+            output_tokens: 5,
+            cost_micros: None,
+            duration: Duration::from_millis(5),
+        }],
+    )
 }
 
 impl Server {
@@ -202,7 +218,8 @@ impl Server {
 
 #[track_caller]
 fn assert_valid(document: &Value, schema: &str, value: &Value) {
-    let root = json!({ "$ref": format!("#/components/schemas/{schema}"), "components": document["components"] });
+    let root =
+        json!({ "$ref": format!("#/components/schemas/{schema}"), "components": document["components"] });
     let validator = jsonschema::validator_for(&root).unwrap();
     let faults: Vec<String> =
         validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
@@ -313,7 +330,10 @@ async fn context_shows_the_neighbours_of_the_evidence() {
         lines.iter().map(|line| line["line"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(context["evidence"][0]["is_stored"], true);
-    assert_eq!((lines("before"), lines("after")), (vec!["line 3".into(), "line 4".into()], vec!["line 6".into(), "line 7".into()]));
+    assert_eq!(
+        (lines("before"), lines("after")),
+        (vec!["line 3".into(), "line 4".into()], vec!["line 6".into(), "line 7".into()])
+    );
 }
 
 #[tokio::test]
@@ -406,7 +426,10 @@ async fn an_empty_page_says_how_to_begin_and_allows_no_foreign_script() {
     let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     let (_, page) = server.text("/").await;
-    assert!(page.contains("url: http://127.0.0.1:3100/loki/api/v1/push") && page.contains("No lines have come yet"));
+    assert!(
+        page.contains("url: http://127.0.0.1:3100/loki/api/v1/push")
+            && page.contains("No lines have come yet")
+    );
 }
 
 #[tokio::test]
