@@ -12,7 +12,6 @@ pub mod line;
 pub mod mine;
 pub mod sift;
 
-
 mod settings;
 
 pub use settings::Settings;

@@ -14,6 +14,7 @@ mod view;
 pub use address::{Found, addresses};
 pub use redacted::Redacted;
 pub use session::Session;
+pub use view::without_invisible;
 
 use std::ops::Range;
 

@@ -29,7 +29,10 @@ impl AnalyzeMetrics {
             "sigyn_analyze_urgent_seconds",
             "Time from the arrival of a push to the stored finding of an urgent rule",
         );
-        let lag = prometheus::Gauge::new("sigyn_analyze_lag_seconds", "Age of the newest block taken into a window")?;
+        let lag = prometheus::Gauge::new(
+            "sigyn_analyze_lag_seconds",
+            "Age of the newest block taken into a window",
+        )?;
         registry.register(Box::new(lag.clone()))?;
         Ok(AnalyzeMetrics {
             lines: register_int_counter_with_registry!(
@@ -37,7 +40,10 @@ impl AnalyzeMetrics {
                 registry
             )?,
             panics: register_int_counter_with_registry!(
-                Opts::new("sigyn_analyze_panics_total", "Pieces of blocks skipped because their analysis panicked"),
+                Opts::new(
+                    "sigyn_analyze_panics_total",
+                    "Pieces of blocks skipped because their analysis panicked"
+                ),
                 registry
             )?,
             windows: register_int_counter_vec_with_registry!(
@@ -46,7 +52,10 @@ impl AnalyzeMetrics {
                 registry
             )?,
             findings: register_int_counter_vec_with_registry!(
-                Opts::new("sigyn_analyze_findings_total", "Findings written, new or joined to an earlier one"),
+                Opts::new(
+                    "sigyn_analyze_findings_total",
+                    "Findings written, new or joined to an earlier one"
+                ),
                 &["kind"],
                 registry
             )?,
