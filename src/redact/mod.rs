@@ -62,7 +62,7 @@ impl Redactor {
 
     /// Masks one text. Addresses stay; pseudonyms need a [`Session`].
     pub fn redact(&self, text: &str) -> Redacted {
-        let visible = view::without_invisible(text);
+        let visible = without_invisible(text);
         if !self.masks {
             return Redacted::trusted(visible);
         }
