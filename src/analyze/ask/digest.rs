@@ -142,7 +142,7 @@ fn rendered(item: &Item, from: Option<Timestamp>, session: &mut Session, room: u
         line.push_literal("\n");
         lines.push(line);
     }
-    let hides_secrets = std::iter::once(&template).chain(&lines).any(|text| holds_mask(text));
+    let hides_secrets = std::iter::once(&template).chain(&lines).any(holds_mask);
     let mut left_out = 0;
     for (nth, line) in lines.iter().enumerate() {
         match (text.len() + line.len() <= room, nth) {

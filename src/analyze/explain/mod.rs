@@ -78,9 +78,9 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn ended(state: WindowState, error: &str) -> Self {
+    fn boxed(state: WindowState, error: &str) -> Box<Self> {
         let end = End::Finished { state, error: Some(error.to_owned()) };
-        Outcome { end, findings: Vec::new(), used: None, calls: Vec::new(), keep: None }
+        Box::new(Outcome { end, findings: Vec::new(), used: None, calls: Vec::new(), keep: None })
     }
 }
 
@@ -133,7 +133,7 @@ impl Explainer {
             return Ok(Progress::Idle { next_due });
         };
         let outcome = match self.prepare(&pending, now).await? {
-            Ready::No(outcome) => outcome,
+            Ready::No(outcome) => *outcome,
             Ready::Paused(wait) => return Ok(Progress::Idle { next_due: Some(now.plus(wait)) }),
             Ready::Yes(exhibit) => match self.talk(&pending, &exhibit).await? {
                 Some(outcome) => outcome,
@@ -148,11 +148,11 @@ impl Explainer {
     async fn prepare(&self, pending: &Pending, now: Timestamp) -> Result<Ready, StoreError> {
         let exhibit = pending.window.exhibit.as_deref().map(serde_json::from_slice::<Exhibit>);
         let Some(Ok(exhibit)) = exhibit else {
-            return Ok(Ready::No(Outcome::ended(WindowState::Failed, "the stored exhibit cannot be read")));
+            return Ok(Ready::No(Outcome::boxed(WindowState::Failed, "the stored exhibit cannot be read")));
         };
         if now.since(pending.window.closed) > self.settings.patience {
             let error = format!("the model could not be asked within {:?}", self.settings.patience);
-            return Ok(Ready::No(Outcome::ended(WindowState::Failed, &error)));
+            return Ok(Ready::No(Outcome::boxed(WindowState::Failed, &error)));
         }
         if let Some(wait) = self.model.pause_left(now) {
             return Ok(Ready::Paused(wait));
@@ -163,7 +163,7 @@ impl Explainer {
         let day = self.store.read(since(Duration::from_secs(86_400))).await?;
         Ok(match self.settings.budget.reached(&hour, &day, &self.metrics) {
             Some(limit) => {
-                Ready::No(Outcome::ended(WindowState::OverBudget, &format!("budget spent: {limit}")))
+                Ready::No(Outcome::boxed(WindowState::OverBudget, &format!("budget spent: {limit}")))
             }
             None => Ready::Yes(Box::new(exhibit)),
         })
@@ -264,7 +264,7 @@ impl Explainer {
 
 enum Ready {
     Yes(Box<Exhibit>),
-    No(Outcome),
+    No(Box<Outcome>),
     Paused(Duration),
 }
 

@@ -5,8 +5,6 @@ use std::{
     hash::{BuildHasher, RandomState},
 };
 
-use serde_json::Value;
-
 use super::Explainer;
 use crate::{
     analyze::{
@@ -130,7 +128,13 @@ impl<'a> Talk<'a> {
         }
         let schema = screen_schema();
         let user = fenced(digest, nonce());
-        let ask = self.question(screen_instructions(), user, &schema, "screening", SCREEN_OUTPUT);
+        let ask = Ask {
+            system: screen_instructions(),
+            user,
+            schema: &schema,
+            schema_name: "screening",
+            max_output_tokens: SCREEN_OUTPUT,
+        };
         let Ok(answer) = self.ask(Tier::Screen, "screen", &ask).await else { return Screened::Everything };
         let Ok(verdict) = screening(&answer.text) else { return Screened::Everything };
         let grave = exhibit.known.iter().any(|known| known.draft.severity >= Severity::High);
@@ -147,29 +151,30 @@ impl<'a> Talk<'a> {
         digest: &Digest,
     ) -> Result<(Vec<Claim>, String), TalkError> {
         let schema = claims_schema();
-        let max = self.explainer.model.settings().max_output_tokens;
+        let max_output_tokens = self.explainer.model.settings().max_output_tokens;
         let user = fenced(digest, nonce());
-        let ask = self.question(system.clone(), user.clone(), &schema, "claims", max);
+        let ask = Ask {
+            system: system.clone(),
+            user: user.clone(),
+            schema: &schema,
+            schema_name: "claims",
+            max_output_tokens,
+        };
         let answer = self.ask(Tier::Explain, "explain", &ask).await?;
         let problem = match claims(&answer.text) {
             Ok(claims) => return Ok((claims, answer.text)),
             Err(problem) => problem,
         };
         let again = repair(&user, &problem, self.redactor);
-        let ask = self.question(system.clone(), again, &schema, "claims", max);
+        let ask = Ask {
+            system: system.clone(),
+            user: again,
+            schema: &schema,
+            schema_name: "claims",
+            max_output_tokens,
+        };
         let answer = self.ask(Tier::Explain, "repair", &ask).await?;
         Ok((claims(&answer.text)?, answer.text))
-    }
-
-    fn question<'s>(
-        &self,
-        system: Redacted,
-        user: Redacted,
-        schema: &'s Value,
-        schema_name: &'static str,
-        max_output_tokens: u32,
-    ) -> Ask<'s> {
-        Ask { system, user, schema, schema_name, max_output_tokens }
     }
 
     async fn ask(&mut self, tier: Tier, purpose: &'static str, ask: &Ask<'_>) -> Result<Answer, LlmError> {
