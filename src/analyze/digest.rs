@@ -107,14 +107,7 @@ fn known(draft: &FindingDraft, items: &mut Vec<Item>, references: &mut Reference
             None => items.insert(0, lone_item(draft, exemplar)),
         }
     }
-    Known {
-        fingerprint: draft.fingerprint.clone(),
-        title: draft.title.clone(),
-        severity: draft.severity,
-        category: draft.category,
-        count: draft.count,
-        references: cited,
-    }
+    Known { draft: draft.clone(), references: cited }
 }
 
 /// Evidence whose template did not make it into the exhibit stands for itself.
@@ -156,4 +149,104 @@ fn suspicion(stat: &TemplateStat, lines: u64) -> f64 {
     let by_newness = if stat.is_new { 0.2 } else { 0.0 };
     let rarity = 1.0 - ((1 + stat.count) as f64).ln() / ((2 + lines) as f64).ln();
     (by_rule + (1.0 - by_rule) * (by_level + by_newness + 0.05 * rarity)).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{
+        analyze::{line::Line, window::Seen},
+        model::{Category, Labels, LineRef, Timestamp},
+        wire::envelope::Envelope,
+    };
+
+    fn window(lines: &[(u64, &str, Option<Severity>)]) -> OpenWindow {
+        let labels = Labels::from_pairs([("host", "vps1")]).unwrap();
+        let envelope = Envelope::default();
+        let mut window = OpenWindow::open(1, Timestamp::from_secs(0));
+        for (at, (template, raw, severity)) in (0_u32..).zip(lines) {
+            let line = Line {
+                at: LineRef { block: 1, index: at },
+                labels: &labels,
+                host: "vps1",
+                timestamp: Timestamp::from_secs(i64::from(at)),
+                raw: raw.as_bytes(),
+                envelope: &envelope,
+                template: Some(TemplateId(*template)),
+            };
+            let seen = Seen {
+                template: TemplateId(*template),
+                is_new: false,
+                known_before: 100,
+                severity: *severity,
+                hit: severity.is_some(),
+                values: &[],
+            };
+            window.add(&line, &seen);
+        }
+        window
+    }
+
+    fn text_of(id: TemplateId) -> Option<String> {
+        Some(format!("template {}", id.0))
+    }
+
+    #[test]
+    fn what_rules_pointed_at_comes_first_and_every_line_is_accounted_for() {
+        let many: Vec<(u64, String)> = (0..400).map(|n| (n, format!("harmless {n}"))).collect();
+        let mut lines: Vec<_> = many.iter().map(|(id, text)| (*id, text.as_str(), None)).collect();
+        lines.push((999, "Out of memory: Killed process 1 (x)", Some(Severity::High)));
+        let exhibit = exhibit("vps1", &window(&lines), &[], &text_of);
+        assert_eq!(exhibit.items[0].template, "template 999");
+        assert_eq!((exhibit.items.len(), exhibit.omitted_templates), (MAX_ITEMS, 401 - MAX_ITEMS as u64));
+        let shown: u64 = exhibit.items.iter().map(|item| item.count).sum();
+        assert_eq!(shown + exhibit.omitted_lines, exhibit.lines);
+    }
+
+    #[test]
+    fn references_are_unique_and_evidence_of_known_findings_can_be_cited() {
+        let window = window(&[(1, "first", None), (1, "second", None), (2, "other", Some(Severity::Low))]);
+        let elsewhere = EvidenceLine {
+            stream: Labels::from_pairs([("host", "vps1")]).unwrap(),
+            timestamp_ns: Timestamp::from_secs(77),
+            line: "not among the kept lines".into(),
+            template: Some("template 2".into()),
+        };
+        let first = window.templates[&TemplateId(1)].head.clone();
+        let draft = draft(vec![first, elsewhere]);
+        let exhibit = exhibit("vps1", &window, &[draft], &text_of);
+        let exemplars: Vec<_> = exhibit.items.iter().flat_map(|item| &item.exemplars).collect();
+        let numbers: BTreeSet<u32> = exemplars.iter().map(|e| e.reference).collect();
+        assert_eq!(numbers.len(), exemplars.len());
+        let cited: Vec<&str> = exhibit.known[0]
+            .references
+            .iter()
+            .map(|r| exemplars.iter().find(|e| e.reference == *r).unwrap().evidence.line.as_str())
+            .collect();
+        assert_eq!(cited, ["first", "not among the kept lines"]);
+    }
+
+    fn draft(evidence: Vec<EvidenceLine>) -> FindingDraft {
+        FindingDraft {
+            fingerprint: "f".into(),
+            title: "t".into(),
+            severity: Severity::Low,
+            category: Category::Recon,
+            summary: String::new(),
+            recommendation: String::new(),
+            root_cause: None,
+            evidence,
+            source_ips: BTreeSet::new(),
+            users: BTreeSet::new(),
+            affected_service: None,
+            hosts: BTreeSet::new(),
+            count: 2,
+            score: 1.0,
+            origin: BTreeSet::new(),
+            first_seen: Timestamp::from_secs(0),
+            last_seen: Timestamp::from_secs(1),
+        }
+    }
 }

@@ -222,3 +222,103 @@ impl Position {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::LineRef, wire::envelope::Envelope};
+
+    fn labels() -> Labels {
+        Labels::from_pairs([("host", "vps1"), ("job", "auth")]).unwrap()
+    }
+
+    fn add(window: &mut OpenWindow, block: u64, raw: &str, seen: &Seen<'_>) {
+        let labels = labels();
+        let envelope = Envelope::default();
+        let timestamp = Timestamp::from_secs(i64::try_from(block).unwrap());
+        let at = LineRef { block, index: 0 };
+        let line = Line {
+            at,
+            labels: &labels,
+            host: "vps1",
+            timestamp,
+            raw: raw.as_bytes(),
+            envelope: &envelope,
+            template: None,
+        };
+        window.add(&line, seen);
+    }
+
+    fn seen(template: u64) -> Seen<'static> {
+        Seen {
+            template: TemplateId(template),
+            is_new: false,
+            known_before: 1_000,
+            severity: None,
+            hit: false,
+            values: &[],
+        }
+    }
+
+    #[test]
+    fn every_line_is_counted_and_the_first_the_latest_and_the_hits_are_kept() {
+        let mut window = OpenWindow::open(1, Timestamp::from_secs(0));
+        for block in 1..=100 {
+            let hit = block % 10 == 0;
+            let seen = Seen { hit, severity: hit.then_some(Severity::Low), ..seen(7) };
+            add(&mut window, block, &format!("line {block}"), &seen);
+        }
+        let stat = &window.templates[&TemplateId(7)];
+        assert_eq!((window.lines, window.suspicious, stat.count), (100, 10, 100));
+        assert_eq!(
+            (stat.head.line.as_str(), stat.tail.as_ref().unwrap().line.as_str()),
+            ("line 1", "line 99")
+        );
+        assert_eq!(
+            stat.telling.iter().map(|e| e.line.as_str()).collect::<Vec<_>>(),
+            ["line 10", "line 20", "line 30", "line 40"]
+        );
+        assert_eq!((window.from, window.to), (Timestamp::from_secs(1), Timestamp::from_secs(100)));
+    }
+
+    #[test]
+    fn templates_beyond_the_cap_are_counted_together() {
+        let mut window = OpenWindow::open(1, Timestamp::from_secs(0));
+        for template in 0..(MAX_TEMPLATES as u64 + 50) {
+            add(&mut window, 1, "x", &seen(template));
+        }
+        assert_eq!((window.templates.len(), window.uncounted), (MAX_TEMPLATES, 50));
+        assert_eq!(window.lines, MAX_TEMPLATES as u64 + 50);
+    }
+
+    #[test]
+    fn values_are_counted_per_position_and_rare_ones_come_first() {
+        let mut counts = ValueCounts::default();
+        for _ in 0..5 {
+            counts.add(&["root", "10.0.0.1"]);
+        }
+        counts.add(&["root", "203.0.113.5"]);
+        let (values, others) = counts.summary();
+        assert_eq!(values, [("203.0.113.5".into(), 1), ("10.0.0.1".into(), 5), ("root".into(), 6)]);
+        assert_eq!(others, 0);
+        for n in 0..40 {
+            counts.add(&[&format!("user{n}")]);
+        }
+        assert_eq!(counts.summary().1, 40 - (MAX_VALUES as u64 - 1));
+    }
+
+    #[test]
+    fn a_huge_line_is_quoted_up_to_a_character_border() {
+        let raw = "é".repeat(5_000);
+        let quoted = quote(&labels(), Timestamp::from_secs(0), raw.as_bytes());
+        assert!(quoted.line.len() <= MAX_QUOTED_BYTES + 3 && quoted.line.ends_with("é…"));
+    }
+
+    #[test]
+    fn an_error_of_daily_life_is_not_suspicious_and_a_rare_one_is() {
+        let mut window = OpenWindow::open(1, Timestamp::from_secs(0));
+        add(&mut window, 1, "ERROR cache miss", &seen(1));
+        assert!(!window.is_suspicious());
+        add(&mut window, 1, "ERROR cache gone", &Seen { known_before: 0, is_new: true, ..seen(2) });
+        assert!(window.is_suspicious());
+    }
+}

@@ -57,13 +57,22 @@ impl Labels {
 impl fmt::Display for Labels {
     /// Loki's text form: `{a="b", c="d"}` with values quoted as in Go.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&LabelPairs(&self.0), f)
+    }
+}
+
+/// Shows pairs that need not be a valid label set (duplicates, odd names) in the same text form, in their order.
+pub struct LabelPairs<'a, N, V>(pub &'a [(N, V)]);
+
+impl<N: AsRef<str>, V: AsRef<str>> fmt::Display for LabelPairs<'_, N, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
-        for (at, (name, value)) in self.iter().enumerate() {
+        for (at, (name, value)) in self.0.iter().enumerate() {
             if at > 0 {
                 f.write_str(", ")?;
             }
-            write!(f, "{name}=\"")?;
-            for c in value.chars() {
+            write!(f, "{}=\"", name.as_ref())?;
+            for c in value.as_ref().chars() {
                 match c {
                     '"' => f.write_str("\\\"")?,
                     '\\' => f.write_str("\\\\")?,

@@ -1,6 +1,8 @@
 //! Metrics of requests to the HTTP server, under the names Loki's dashboards and alerts read.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// Upper bounds in seconds; Loki's own, so that its dashboards' quantiles stay comparable.
 const REQUEST_SECONDS: [f64; 14] =
@@ -21,6 +23,16 @@ pub struct HttpMetrics {
     pub build_info: IntGaugeVec,
     /// Listeners on the stream of live events.
     pub event_listeners: IntGauge,
+    closed: IntCounterVec,
+}
+
+/// A connection being served: counted until dropped.
+pub struct OpenConnection(IntGauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl HttpMetrics {
@@ -43,6 +55,11 @@ impl HttpMetrics {
         )?;
         let event_listeners =
             IntGauge::new("sigyn_event_listeners", "Listeners on the stream of live events.")?;
+        let closed = IntCounterVec::new(
+            Opts::new("sigyn_http_connections_closed_total", "Connections closed by the server, by reason."),
+            &["reason"],
+        )?;
+        registry.register(Box::new(closed.clone()))?;
         registry.register(Box::new(request_seconds.clone()))?;
         registry.register(Box::new(inflight.clone()))?;
         registry.register(Box::new(tcp_connections.clone()))?;
@@ -50,6 +67,25 @@ impl HttpMetrics {
         registry.register(Box::new(build_info.clone()))?;
         registry.register(Box::new(event_listeners.clone()))?;
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        Ok(HttpMetrics { request_seconds, inflight, tcp_connections, panics, build_info, event_listeners })
+        Ok(HttpMetrics {
+            request_seconds,
+            inflight,
+            tcp_connections,
+            panics,
+            build_info,
+            event_listeners,
+            closed,
+        })
+    }
+
+    /// Counts a connection as long as the answer lives.
+    pub fn connection_opened(&self) -> OpenConnection {
+        self.tcp_connections.inc();
+        OpenConnection(self.tcp_connections.clone())
+    }
+
+    /// Counts a connection the server closed for a reason of its own.
+    pub fn connection_closed(&self, reason: &str) {
+        self.closed.with_label_values(&[reason]).inc();
     }
 }

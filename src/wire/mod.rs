@@ -1,3 +1,16 @@
 //! Bytes ⇄ wire values. Pure: no I/O, no clock; bounded before it allocates; never panics on any input.
 
+pub mod encode;
 pub mod envelope;
+pub mod labels;
+pub mod level;
+pub mod push;
+
+mod json;
+mod protobuf;
+mod unpack;
+
+/// The generated message types.
+mod logproto {
+    include!(concat!(env!("OUT_DIR"), "/logproto.rs"));
+}

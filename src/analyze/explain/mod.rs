@@ -86,7 +86,7 @@ impl Outcome {
 
 impl Explainer {
     /// Takes what it works with; nothing runs yet.
-    pub fn new(store: Store, model: Model, settings: Settings, metrics: LlmMetrics, clock: Clock) -> Self {
+    pub fn new(store: Store, model: Model, settings: Settings, clock: Clock, metrics: LlmMetrics) -> Self {
         Explainer { store, model, settings, metrics, clock }
     }
 

@@ -43,7 +43,7 @@ async fn bench(
     settings.redact.pseudonymise_ips = true;
     change(&mut settings, &mut model);
     let model = Model::new(model, clock.clone()).unwrap();
-    let explainer = Explainer::new(store.clone(), model, settings, metrics.llm, clock.clone());
+    let explainer = Explainer::new(store.clone(), model, settings, clock.clone(), metrics.llm);
     let bench = Bench { explainer, store, clock, fake, _folder: folder };
     bench.pend(1).await;
     bench
