@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::harness::{
     TestServer, now_nanos,
     server::{Options, stream},
-    skip, wait_for,
+    wait_for,
 };
 
 /// A small file system in memory, unmounted when dropped.

@@ -56,12 +56,6 @@ impl TestServer {
         TestServer::with(Options { config: Some(config.into()), ..Options::default() })
     }
 
-    /// Starts with some environment variables.
-    pub fn with_env(env: &[(&str, &str)]) -> Self {
-        let env = env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        TestServer::with(Options { env, ..Options::default() })
-    }
-
     /// Starts and waits until the server is ready.
     pub fn with(options: Options) -> Self {
         let mut server = TestServer::prepare(options);
