@@ -74,7 +74,7 @@ impl Analyzer {
             let Some(group) = self.groups.get_mut(key) else { continue };
             let Some(open) = group.window.take() else { continue };
             let miner = self.miners.get(&key.0);
-            let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text().to_owned());
+            let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
             let findings = group.sift.drafts(&self.sifter, &text_of);
             let state = closing_state(&open, &findings, self.settings.ask_model);
             let mut closed = closed_window(key, &open, findings, state, now);
@@ -108,7 +108,8 @@ impl Analyzer {
         let due = |group: &Group| {
             group.urgent_since.is_some() && group.urgent_written.is_none_or(|last| now >= last.plus(interval))
         };
-        let mut keys: Vec<GroupKey> = self.groups.iter().filter(|(_, g)| due(g)).map(|(key, _)| key.clone()).collect();
+        let mut keys: Vec<GroupKey> =
+            self.groups.iter().filter(|(_, g)| due(g)).map(|(key, _)| key.clone()).collect();
         if keys.is_empty() {
             return Ok(());
         }
@@ -117,9 +118,15 @@ impl Analyzer {
         for key in keys {
             let Some(group) = self.groups.get_mut(&key) else { continue };
             let miner = self.miners.get(&key.0);
-            let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text().to_owned());
+            let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
             if let Some(open) = &group.window {
-                commit.windows.push(closed_window(&key, open, group.sift.drafts(&self.sifter, &text_of), WindowState::Open, now));
+                commit.windows.push(closed_window(
+                    &key,
+                    open,
+                    group.sift.drafts(&self.sifter, &text_of),
+                    WindowState::Open,
+                    now,
+                ));
             }
             if let Some(since) = group.urgent_since.take() {
                 self.metrics.observe_urgent(now.since(since));
@@ -226,7 +233,12 @@ fn closed_window(
         tenant: key.0,
         group: key.1.clone(),
         first_seq: open.first_seq,
-        window: FindingWindow { from: open.from, to: open.to, lines: open.lines, suspicious: open.suspicious },
+        window: FindingWindow {
+            from: open.from,
+            to: open.to,
+            lines: open.lines,
+            suspicious: open.suspicious,
+        },
     };
     ClosedWindow { draft, source, findings }
 }

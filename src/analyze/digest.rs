@@ -107,14 +107,7 @@ fn known(draft: &FindingDraft, items: &mut Vec<Item>, references: &mut Reference
             None => items.insert(0, lone_item(draft, exemplar)),
         }
     }
-    Known {
-        fingerprint: draft.fingerprint.clone(),
-        title: draft.title.clone(),
-        severity: draft.severity,
-        category: draft.category,
-        count: draft.count,
-        references: cited,
-    }
+    Known { draft: draft.clone(), references: cited }
 }
 
 /// Evidence whose template did not make it into the exhibit stands for itself.

@@ -5,12 +5,18 @@
 //! model: ask, ground, judge again. A slow model therefore never holds back the lines.
 
 pub mod ask;
+pub mod digest;
 pub mod exhibit;
 pub mod explain;
 pub mod ground;
 pub mod line;
 pub mod mine;
 pub mod sift;
+pub mod step;
+pub mod window;
+
+mod commit;
+mod group;
 
 mod settings;
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::mine;
+
 /// Settings of windows and of what happens in them.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -19,6 +21,8 @@ pub struct Settings {
     pub max_open_templates: usize,
     /// Whether a model is configured: windows with something to say then wait for its words.
     pub ask_model: bool,
+    /// Template mining.
+    pub mine: mine::Settings,
 }
 
 impl Default for Settings {
@@ -33,6 +37,7 @@ impl Default for Settings {
             urgent_interval: Duration::from_secs(1),
             max_open_templates: 100_000,
             ask_model: false,
+            mine: mine::Settings::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
     commit::Commit,
     group::{Group, GroupKey, StreamContext, group_name},
     line::Line,
-    mine::Miner,
+    mine::{Change, Miner},
     sift::{GroupSift, Sifter},
     window::{OpenWindow, Seen},
 };
@@ -91,7 +92,7 @@ impl Analyzer {
         }
         let mut miners = FxHashMap::default();
         for (tenant, rows) in by_tenant {
-            let mut miner = Miner::new(settings.mine.clone(), tenant, Arc::clone(&ids));
+            let mut miner = Miner::new(&settings.mine, tenant, Arc::clone(&ids));
             miner.restore(rows);
             miners.insert(tenant, miner);
         }
@@ -158,7 +159,11 @@ impl Analyzer {
             let guarded = catch_unwind(AssertUnwindSafe(|| self.take_section(block, stream, &section)));
             if guarded.is_err() {
                 self.metrics.panics.inc();
-                tracing::error!(block = block.seq, stream = stream.0, "analysis of these lines panicked, skipped them");
+                tracing::error!(
+                    block = block.seq,
+                    stream = stream.0,
+                    "analysis of these lines panicked, skipped them"
+                );
             }
         }
         self.metrics.lines.inc_by(u64::from(block.entries));
@@ -174,7 +179,7 @@ impl Analyzer {
         let miner = self
             .miners
             .entry(context.tenant)
-            .or_insert_with(|| Miner::new(self.settings.mine.clone(), context.tenant, Arc::clone(&self.ids)));
+            .or_insert_with(|| Miner::new(&self.settings.mine, context.tenant, Arc::clone(&self.ids)));
         let window = group.window.get_or_insert_with(|| OpenWindow::open(block.seq, block.received));
         let templates_before = window.templates.len();
         for entry in entries {
@@ -216,7 +221,8 @@ impl Analyzer {
             .iter()
             .filter(|(_, group)| {
                 group.window.as_ref().is_some_and(|window| {
-                    now >= window.opened.plus(self.settings.window) || window.lines >= self.settings.max_window_lines
+                    now >= window.opened.plus(self.settings.window)
+                        || window.lines >= self.settings.max_window_lines
                 })
             })
             .map(|(key, _)| key.clone())
@@ -259,6 +265,13 @@ impl Reader<'_> {
         window: &mut OpenWindow,
     ) -> bool {
         let observation = self.miner.observe(&envelope.message, entry.timestamp);
+        let (template, is_new) = (observation.template, observation.change == Change::New);
+        let values: SmallVec<[&str; 8]> =
+            observation.values.iter().map(|value| value.text(&envelope.message)).collect();
+        let known_before = match window.templates.contains_key(&template) {
+            true => 0, // asked only when the window meets the template
+            false => self.miner.template(template).map_or(0, |known| known.count.saturating_sub(1)),
+        };
         let host = match self.context.group.1.as_str() {
             "" => envelope.host.as_deref().unwrap_or_default(),
             name => name,
@@ -270,18 +283,18 @@ impl Reader<'_> {
             timestamp: entry.timestamp,
             raw: entry.line,
             envelope,
-            template: Some(observation.template),
+            template: Some(template),
         };
         let verdict = sift.line(self.sifter, &self.context.rules, &line);
         window.add(
             &line,
             &Seen {
-                template: observation.template,
-                is_new: observation.is_new(),
-                known_before: observation.known_before,
+                template,
+                is_new,
+                known_before,
                 severity: verdict.severity,
                 hit: verdict.hit,
-                values: observation.values,
+                values: &values,
             },
         );
         verdict.urgent

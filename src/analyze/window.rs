@@ -222,7 +222,6 @@ impl Position {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,8 +236,15 @@ mod tests {
         let envelope = Envelope::default();
         let timestamp = Timestamp::from_secs(i64::try_from(block).unwrap());
         let at = LineRef { block, index: 0 };
-        let line =
-            Line { at, labels: &labels, host: "vps1", timestamp, raw: raw.as_bytes(), envelope: &envelope, template: None };
+        let line = Line {
+            at,
+            labels: &labels,
+            host: "vps1",
+            timestamp,
+            raw: raw.as_bytes(),
+            envelope: &envelope,
+            template: None,
+        };
         window.add(&line, seen);
     }
 
@@ -263,8 +269,14 @@ mod tests {
         }
         let stat = &window.templates[&TemplateId(7)];
         assert_eq!((window.lines, window.suspicious, stat.count), (100, 10, 100));
-        assert_eq!((stat.head.line.as_str(), stat.tail.as_ref().unwrap().line.as_str()), ("line 1", "line 99"));
-        assert_eq!(stat.telling.iter().map(|e| e.line.as_str()).collect::<Vec<_>>(), ["line 10", "line 20", "line 30", "line 40"]);
+        assert_eq!(
+            (stat.head.line.as_str(), stat.tail.as_ref().unwrap().line.as_str()),
+            ("line 1", "line 99")
+        );
+        assert_eq!(
+            stat.telling.iter().map(|e| e.line.as_str()).collect::<Vec<_>>(),
+            ["line 10", "line 20", "line 30", "line 40"]
+        );
         assert_eq!((window.from, window.to), (Timestamp::from_secs(1), Timestamp::from_secs(100)));
     }
 

@@ -12,6 +12,7 @@ mod metrics;
 mod observe;
 mod openapi;
 mod params;
+pub mod push;
 mod ready;
 mod routes;
 mod v1;

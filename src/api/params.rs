@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::error::ApiError;
-use crate::{model::Timestamp, query::Selector};
+use crate::model::{Selector, Timestamp};
 
 /// Parameters of one request, a URL may carry at most so many.
 const MAX_PARAMETERS: usize = 64;

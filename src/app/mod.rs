@@ -1,1 +1,234 @@
-//! (to be written)
+//! Assembly: settings become a running server, and a running server stops in order.
+//!
+//! Start: everything that can be wrong is checked and the socket is bound before anything runs. Stop: the doors close
+//! first, then the engines, then the store commits what it has taken. A task that dies unasked ends the process.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::{
+    analyze::{
+        explain::Explainer,
+        sift::Sifter,
+        step::{self, Analyzer},
+    },
+    api::{self, Readiness, auth},
+    config::Settings,
+    forward::{self, Forwarder},
+    ingest::Ingest,
+    listen::{self, Bound},
+    llm::Model,
+    query::{About, Query},
+    rules,
+    runtime::{Clock, Supervisor, TaskFailed},
+    store::{self, Store},
+    telemetry::Metrics,
+    web,
+};
+
+/// How long engines may take to end after the doors are closed.
+const ENGINES_GRACE: Duration = Duration::from_secs(20);
+/// On top of the drain timeout: how long the listener itself may take.
+const DOORS_GRACE: Duration = Duration::from_secs(5);
+
+/// Why the server does not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Two metrics share a name: a bug.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The socket.
+    #[error(transparent)]
+    Bind(#[from] listen::BindError),
+    /// The address would be open to everybody.
+    #[error(transparent)]
+    Exposed(#[from] listen::Exposed),
+    /// The database could not be opened.
+    #[error(transparent)]
+    Open(#[from] store::OpenError),
+    /// The database failed at start.
+    #[error("database: {0}")]
+    Store(#[from] store::StoreError),
+    /// A token in the configuration cannot be used.
+    #[error(transparent)]
+    Token(#[from] auth::BadToken),
+    /// Rule files have mistakes.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Rules(Vec<rules::RuleError>),
+    /// The connection to the model cannot be set up.
+    #[error("model: {0}")]
+    Model(#[from] crate::net::HttpError),
+    /// Forwarding cannot be set up.
+    #[error("forward: {0}")]
+    Forward(#[from] forward::ForwardError),
+    /// Something died while running.
+    #[error(transparent)]
+    Task(#[from] TaskFailed),
+    /// Requests or engines did not end in time; nothing acknowledged is lost.
+    #[error("some tasks did not end in time and were cut off")]
+    CutOff,
+}
+
+/// A running server.
+pub struct App {
+    address: SocketAddr,
+    store: Store,
+    doors: Supervisor,
+    engines: Supervisor,
+    readiness: Readiness,
+    drain_timeout: Duration,
+}
+
+impl App {
+    /// Checks, binds, opens the store and starts every engine and door.
+    pub async fn start(settings: Settings) -> Result<Self, AppError> {
+        listen::check_exposure(settings.listen.addr, settings.auth.is_on(), settings.insecure_no_auth)?;
+        let metrics = Metrics::new()?;
+        let clock = Clock::system();
+        let started = clock.now();
+        let rules = rules::load(&settings.rules).map_err(AppError::Rules)?;
+        let authenticator = auth::Authenticator::new(&settings.auth)?;
+        let bound = listen::bind(&settings.listen).await?;
+        let store = Store::open(&settings.store, clock.clone(), metrics.store.clone())?;
+
+        let engines = Supervisor::default();
+        let maintenance = store::maintain(store.clone(), settings.store.clone(), engines.stop_token());
+        engines.spawn("maintain", maintenance);
+        let model = start_explainer(&settings, &store, &clock, &metrics, &engines)?;
+        start_analysis(&settings, Sifter::new(rules), &store, &clock, &metrics, &engines).await?;
+        start_forward(&settings, &store, &clock, &metrics, &engines).await?;
+
+        let doors = Supervisor::default();
+        let readiness = Readiness::default();
+        let about = About {
+            started,
+            model,
+            budget: settings.model.as_ref().map(|m| budget(&m.explain.budget)).unwrap_or_default(),
+            forward: settings.forward.is_some(),
+        };
+        let query = Query::new(store.clone(), clock.clone(), about);
+        let ingest =
+            Ingest::new(settings.ingest.clone(), store.clone(), clock.clone(), metrics.ingest.clone());
+        let parts = api::Parts {
+            store: store.clone(),
+            query: query.clone(),
+            metrics: metrics.clone(),
+            readiness: readiness.clone(),
+            stop: doors.stop_token(),
+            push: api::push::routes(ingest),
+            web: web::routes(query),
+        };
+        let router = api::router(parts, |router| auth::layer(router, authenticator));
+        let app = App {
+            address: bound.addr(),
+            store,
+            doors,
+            engines,
+            readiness,
+            drain_timeout: settings.listen.drain_timeout,
+        };
+        app.open_doors(bound, router, &metrics);
+        Ok(app)
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Runs until `shutdown` resolves or a task dies, then stops in order.
+    pub async fn wait(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
+        let died = tokio::select! {
+            () = shutdown => None,
+            failed = self.doors.failure() => failed,
+            failed = self.engines.failure() => failed,
+        };
+        let is_clean = self.stop().await;
+        match (died, is_clean) {
+            (Some(failed), _) => Err(AppError::Task(failed)),
+            (None, true) => Ok(()),
+            (None, false) => Err(AppError::CutOff),
+        }
+    }
+
+    fn open_doors(&self, bound: Bound, router: axum::Router, metrics: &Metrics) {
+        let (stop, http) = (self.doors.stop_token(), metrics.http.clone());
+        self.doors.spawn("http", async move {
+            bound.serve(router, stop, http).await;
+            Ok::<(), std::convert::Infallible>(())
+        });
+        self.readiness.ready();
+        tracing::info!(address = %self.address, "listening");
+    }
+
+    /// Doors, engines, store: each waits for the one before. Says whether all ended in time.
+    async fn stop(self) -> bool {
+        self.readiness.stopping();
+        let doors = self.doors.stop(self.drain_timeout + DOORS_GRACE).await;
+        let engines = self.engines.stop(ENGINES_GRACE).await;
+        self.store.close().await;
+        doors && engines
+    }
+}
+
+/// Starts the engine that asks the model, where one is configured, and says which model that is.
+fn start_explainer(
+    settings: &Settings,
+    store: &Store,
+    clock: &Clock,
+    metrics: &Metrics,
+    engines: &Supervisor,
+) -> Result<Option<String>, AppError> {
+    let Some(configured) = &settings.model else { return Ok(None) };
+    let model = Model::new(configured.llm.clone(), clock.clone())?;
+    let name = model.full_name(crate::llm::Tier::Explain);
+    let explainer =
+        Explainer::new(store.clone(), model, configured.explain.clone(), clock.clone(), metrics.llm.clone());
+    engines.spawn("explain", explainer.run(engines.stop_token()));
+    Ok(Some(name))
+}
+
+async fn start_analysis(
+    settings: &Settings,
+    sifter: Sifter,
+    store: &Store,
+    clock: &Clock,
+    metrics: &Metrics,
+    engines: &Supervisor,
+) -> Result<(), AppError> {
+    let mut analysis = settings.analyze.clone();
+    analysis.ask_model = settings.model.is_some();
+    let (store, clock, metrics) = (store.clone(), clock.clone(), metrics.analyze.clone());
+    let restored = tokio::task::spawn_blocking(move || {
+        Analyzer::restore(store, Arc::new(sifter), analysis, clock, metrics)
+    });
+    let analyzer =
+        restored.await.map_err(|join| TaskFailed { task: "analyze", cause: join.to_string() })??;
+    engines.spawn("analyze", step::run(analyzer, engines.stop_token()));
+    Ok(())
+}
+
+async fn start_forward(
+    settings: &Settings,
+    store: &Store,
+    clock: &Clock,
+    metrics: &Metrics,
+    engines: &Supervisor,
+) -> Result<(), AppError> {
+    let Some(configured) = &settings.forward else {
+        // Without a forwarder its old position must hold nothing back.
+        return Ok(forward::forget(store).await?);
+    };
+    let forwarder = Forwarder::new(store.clone(), configured, metrics.forward.clone(), clock.clone())?;
+    engines.spawn("forward", forwarder.run(engines.stop_token()));
+    Ok(())
+}
+
+fn budget(limits: &crate::analyze::explain::Budget) -> crate::query::Budget {
+    crate::query::Budget {
+        calls_per_hour: limits.calls_per_hour,
+        calls_per_day: limits.calls_per_day,
+        tokens_per_hour: limits.tokens_per_hour,
+        tokens_per_day: limits.tokens_per_day,
+        cost_micros_per_day: limits.cost_micros_per_day,
+    }
+}

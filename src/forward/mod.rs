@@ -9,5 +9,5 @@ mod settings;
 mod step;
 mod upstream;
 
-pub use settings::{Auth, Secret, Settings};
+pub use settings::{Auth, Settings};
 pub use step::{ForwardError, Forwarder, Progress, forget};

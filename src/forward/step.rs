@@ -14,11 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Settings,
     batch::{Batch, Batcher},
-    selector::Selector,
     upstream::{Outcome, Upstream},
 };
 use crate::{
-    model::{Entry, StreamId, Timestamp},
+    model::{Entry, Selector, StreamId, TenantId, Timestamp},
     runtime::{Backoff, Clock},
     store::{
         Store, StoreError,
@@ -41,9 +40,6 @@ pub enum ForwardError {
     /// User name, password or token cannot stand in a header.
     #[error("the credential contains characters that cannot be sent")]
     BadCredential,
-    /// The selector cannot be read.
-    #[error("bad selector: {0}")]
-    BadSelector(String),
     /// The position could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,7 +92,7 @@ impl Forwarder {
         Ok(Forwarder {
             store,
             upstream: Upstream::new(settings)?,
-            selector: Selector::parse(&settings.selector)?,
+            selector: settings.selector.clone(),
             batch_bytes: settings.batch_bytes.max(1),
             batch_entries: settings.batch_entries.max(1),
             max_backoff: settings.max_backoff,
@@ -195,7 +191,7 @@ impl Forwarder {
 
     fn regroup(&self, blocks: &[Block]) -> Vec<Batch> {
         let mut batcher = Batcher::new(self.batch_bytes, self.batch_entries);
-        let mut known: HashMap<StreamId, Option<(crate::model::TenantId, Bytes)>> = HashMap::new();
+        let mut known: HashMap<StreamId, Option<(TenantId, Bytes)>> = HashMap::new();
         for entry in blocks.iter().flat_map(Block::iter) {
             let stream = known.entry(entry.stream).or_insert_with(|| self.selected(entry.stream));
             if let Some((tenant, labels)) = stream {
@@ -213,7 +209,7 @@ impl Forwarder {
     }
 
     /// Tenant and label text of a stream that is to be forwarded.
-    fn selected(&self, id: StreamId) -> Option<(crate::model::TenantId, Bytes)> {
+    fn selected(&self, id: StreamId) -> Option<(TenantId, Bytes)> {
         let stream = self.store.streams().get(id)?;
         let is_selected = self.selector.matches(&stream.labels);
         is_selected.then(|| (stream.tenant, Bytes::from(stream.labels.to_string())))

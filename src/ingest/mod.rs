@@ -1,5 +1,239 @@
 //! The push path: a decoded push becomes one batch of valid entries, committed before the answer.
+//!
+//! Refused entries are counted under a named reason and told to the client; they never take valid neighbours along.
 
+mod entry;
+mod in_flight;
+mod labels;
+mod overload;
+mod rate;
+mod refusal;
 mod settings;
+mod sift;
+mod tenant;
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
+
+pub use in_flight::InFlight;
 pub use settings::{LimitOverrides, Limits, Settings};
+
+use self::{
+    in_flight::Capacity,
+    sift::{Admitted, sift},
+    tenant::Tenant,
+};
+use crate::{
+    model::{PushBatch, TenantId, Timestamp},
+    runtime::Clock,
+    store::{Appended, Store, StoreError},
+    telemetry::IngestMetrics,
+    wire::{
+        labels::LabelError,
+        push::{DecodeError, DecodeLimits, Format, decode},
+    },
+};
+
+/// Tenants remembered at one time. Beyond it everything known is forgotten and learnt again, rates included.
+const MAX_TENANTS: usize = 10_000;
+
+/// The push path. Cheap to clone.
+#[derive(Clone)]
+pub struct Ingest(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    metrics: IngestMetrics,
+    capacity: Capacity,
+    tenants: RwLock<HashMap<TenantId, Arc<Tenant>>>,
+}
+
+/// A push is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Lines stored.
+    pub lines: usize,
+    /// A repeated push whose lines were stored before.
+    pub is_duplicate: bool,
+}
+
+/// A push is refused, in whole or in part. The texts are for the client.
+#[derive(Debug, thiserror::Error)]
+pub enum PushRefused {
+    /// The body cannot be read; nothing is kept.
+    #[error(transparent)]
+    Body(#[from] DecodeError),
+    /// A label text cannot be read; nothing is kept.
+    #[error(transparent)]
+    Labels(#[from] LabelError),
+    /// There is no stream at all.
+    #[error("error at least one valid stream is required for ingestion")]
+    NoStreams,
+    /// Some entries break a limit; every other entry is kept. Sending it again would not help.
+    #[error("{0}")]
+    Invalid(String),
+    /// Some or all entries come too fast or need too many streams; may be sent again later.
+    #[error("{0}")]
+    TooFast(String),
+    /// The operator blocks this tenant.
+    #[error("ingestion blocked for user {tenant} until '{until}' with status code '{status}'")]
+    Blocked {
+        /// Whom.
+        tenant: TenantId,
+        /// How long.
+        until: Timestamp,
+        /// The answer's status.
+        status: u16,
+    },
+    /// Too much is in memory or waiting for the disk; may be sent again later.
+    #[error("the server cannot accept more requests at this time")]
+    Busy,
+    /// The disk does not take it; may be sent again later.
+    #[error("storage is unavailable, try again later")]
+    Unavailable(#[source] StoreError),
+}
+
+impl PushRefused {
+    /// The name in metrics.
+    fn outcome(&self) -> &'static str {
+        match self {
+            PushRefused::Body(error) if error.is_size() => "request_body_too_large",
+            PushRefused::Body(_) => "malformed",
+            PushRefused::Labels(_) => "invalid_labels",
+            PushRefused::NoStreams => "no_streams",
+            PushRefused::Invalid(_) => "limits",
+            PushRefused::TooFast(_) => "rate_limited",
+            PushRefused::Blocked { .. } => "blocked_ingestion",
+            PushRefused::Busy => "busy",
+            PushRefused::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
+impl From<StoreError> for PushRefused {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => PushRefused::Busy,
+            other => PushRefused::Unavailable(other),
+        }
+    }
+}
+
+impl Ingest {
+    /// Puts the push path together.
+    pub fn new(settings: Settings, store: Store, clock: Clock, metrics: IngestMetrics) -> Self {
+        let capacity = Capacity::new(settings.max_in_flight_bytes, metrics.clone());
+        let tenants = RwLock::default();
+        Ingest(Arc::new(Inner { settings, store, clock, metrics, capacity, tenants }))
+    }
+
+    /// Largest body worth reading.
+    pub fn max_body_bytes(&self) -> usize {
+        self.0.settings.max_body_bytes
+    }
+
+    /// When a refused client may come again.
+    pub fn retry_after(&self) -> Duration {
+        self.0.settings.retry_after
+    }
+
+    /// Starts counting the bytes of one push.
+    pub fn in_flight(&self) -> InFlight {
+        self.0.capacity.hold_nothing()
+    }
+
+    /// Notes a push that was refused before it came here.
+    pub fn count_refused(&self, refused: &PushRefused) {
+        self.0.metrics.count_push(refused.outcome());
+    }
+
+    /// Takes one push: returns when every valid entry is committed. Cancelling it may or may not store the push.
+    pub async fn accept(
+        &self,
+        tenant: &TenantId,
+        format: Format,
+        body: Bytes,
+    ) -> Result<Accepted, PushRefused> {
+        let result = self.try_accept(tenant, format, body).await;
+        match &result {
+            Ok(Accepted { is_duplicate: true, .. }) => self.0.metrics.count_push("duplicate"),
+            Ok(_) => self.0.metrics.count_push("stored"),
+            Err(refused) => self.count_refused(refused),
+        }
+        result
+    }
+
+    async fn try_accept(
+        &self,
+        tenant: &TenantId,
+        format: Format,
+        body: Bytes,
+    ) -> Result<Accepted, PushRefused> {
+        let now = self.0.clock.now();
+        let tenant = self.tenant(tenant, now);
+        let push_hash = xxh3_128_with_seed(&body, xxh3_64(format.to_string().as_bytes()));
+        let settings = &self.0.settings;
+        let limits = DecodeLimits {
+            max_unpacked_bytes: settings.max_unpacked_bytes,
+            max_items: settings.max_push_items,
+        };
+        let request = decode(format, body, limits)?;
+        if request.streams.is_empty() {
+            return Err(PushRefused::NoStreams);
+        }
+        let sifted = sift(request, &tenant, now)?;
+        let mut held = self.in_flight();
+        if !held.grow(sifted.bytes) {
+            return Err(PushRefused::Busy);
+        }
+        let streams = self.0.store.streams();
+        let admitted =
+            sifted.admit(&tenant, now, |labels, limit| streams.admit(&tenant.id, labels, limit, now));
+        self.append(&tenant, admitted, push_hash, now).await
+    }
+
+    async fn append(
+        &self,
+        tenant: &Tenant,
+        admitted: Admitted,
+        push_hash: u128,
+        received: Timestamp,
+    ) -> Result<Accepted, PushRefused> {
+        let Admitted { streams, invalid, retriable, refused_streams } = admitted;
+        let lines = streams.iter().map(|stream| stream.entries.len()).sum();
+        let mut accepted = Accepted { lines, is_duplicate: false };
+        if !streams.is_empty() {
+            // The client sends a partly refused push again: it must not pass for the copy of what was stored now,
+            // unless the same streams are refused again.
+            let push_hash =
+                push_hash ^ if refused_streams.is_empty() { 0 } else { xxh3_128(&refused_streams) };
+            let push = PushBatch { tenant: tenant.id.clone(), received, push_hash, streams };
+            accepted.is_duplicate = self.0.store.append(push).await? == Appended::Duplicate;
+        }
+        match (retriable, invalid) {
+            (Some(text), _) => Err(PushRefused::TooFast(text)),
+            (None, Some(text)) => Err(PushRefused::Invalid(text)),
+            (None, None) => Ok(accepted),
+        }
+    }
+
+    fn tenant(&self, id: &TenantId, now: Timestamp) -> Arc<Tenant> {
+        if let Some(tenant) = self.0.tenants.read().unwrap_or_else(PoisonError::into_inner).get(id) {
+            return Arc::clone(tenant);
+        }
+        let mut tenants = self.0.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        if tenants.len() >= MAX_TENANTS {
+            tenants.clear();
+        }
+        let new = || Arc::new(Tenant::new(id.clone(), &self.0.settings, &self.0.metrics, now));
+        Arc::clone(tenants.entry(id.clone()).or_insert_with(new))
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::model::Timestamp;
+
 const MIB: usize = 1024 * 1024;
 
 /// What the operator may set about the push path.
@@ -106,15 +108,15 @@ limits! {
     max_structured_metadata_bytes: usize = 65_536,
     /// Most structured metadata pairs of one entry.
     max_structured_metadata_entries: usize = 128,
-    /// Bytes per second of one tenant, lines and metadata together.
+    /// Bytes per second of one tenant, lines and metadata together. Zero means no limit.
     ingestion_rate_bytes: u64 = 4 * 1_048_576,
     /// Bytes one tenant may send at once after a pause.
     ingestion_burst_bytes: u64 = 6 * 1_048_576,
-    /// Bytes per second of one stream.
+    /// Bytes per second of one stream. Zero means no limit.
     per_stream_rate_bytes: u64 = 3 * 1_048_576,
     /// Bytes one stream may send at once after a pause.
     per_stream_burst_bytes: u64 = 15 * 1_048_576,
-    /// Most active streams of one tenant.
+    /// Most active streams of one tenant. Zero means no limit.
     max_streams: usize = 5_000,
     /// Whether a stream without `service_name` gets one.
     discover_service_name: bool = true,
@@ -122,8 +124,10 @@ limits! {
     service_name_labels: Vec<String> = SERVICE_NAME_LABELS.map(str::to_owned).to_vec(),
     /// Labels every stream must have.
     enforced_labels: Vec<String> = Vec::new(),
-    /// Whether every push of the tenant is refused.
-    block_ingestion: bool = false,
+    /// Every push before this time is refused.
+    block_ingestion_until: Option<Timestamp> = None,
+    /// The status of that refusal. 260 makes Promtail drop the lines without an error.
+    block_ingestion_status: u16 = 260,
 }
 
 /// Where Loki looks for a service's name, in this order.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use super::{Query, QueryError, Selector};
+use super::{Query, QueryError};
 use crate::{
-    model::{Labels, StreamId, TenantId, Timestamp},
+    model::{Labels, Selector, StreamId, TenantId, Timestamp},
     store::line::{self, LineQuery, StoredLine},
 };
 

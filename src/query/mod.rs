@@ -6,7 +6,6 @@
 mod context;
 mod entries;
 mod findings;
-pub mod selector;
 mod status;
 mod streams;
 mod usage;
@@ -19,11 +18,11 @@ pub use self::{
     context::{ContextLine, EvidenceContext, FindingContext, MAX_CONTEXT_LINES},
     entries::{Entries, EntriesQuery, EntryView, MAX_ENTRIES},
     findings::Page,
-    selector::{Selector, SelectorError},
     status::{AnalysisStatus, DatabaseStatus, ForwardStatus, IntakeStatus, ModelStatus, Status, Verdict},
     streams::{HostView, StreamView, StreamsQuery},
     usage::{ModelUsage, UsageReport},
 };
+pub use crate::model::{Selector, SelectorError};
 use crate::{
     model::{TenantId, Timestamp},
     runtime::Clock,

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Page, Query, QueryError, Selector};
+use super::{Page, Query, QueryError};
 use crate::{
-    model::{Labels, StreamId, TenantId, Timestamp},
+    model::{Labels, Selector, StreamId, TenantId, Timestamp},
     store::{StreamInfo, census},
 };
 

@@ -3,11 +3,25 @@
 //! In: YAML. Out: a `RuleSet` that says which rules a message matches and which fields it holds. A rule set never
 //! changes and holds no state: counting is `analyze::sift`'s.
 
+mod compile;
 mod error;
+mod field;
+mod load;
+mod pack;
+mod pattern;
+mod request;
+mod rule;
+mod selector;
+mod set;
+mod spec;
 
 use std::path::PathBuf;
 
 pub use error::RuleError;
+pub use field::{Field, Fields};
+pub use load::load;
+pub use rule::{After, Escalation, Rule, Threshold};
+pub use set::{Hit, Hits, RuleSet, Scope};
 
 /// Which rules are in force.
 #[derive(Clone, Debug)]
@@ -26,11 +40,5 @@ impl Default for Settings {
     }
 }
 
-/// Every rule in force, compiled.
-#[derive(Debug, Default)]
-pub struct RuleSet {}
-
-/// Reads the built-in pack and the operator's files.
-pub fn load(_settings: &Settings) -> Result<RuleSet, Vec<RuleError>> {
-    Ok(RuleSet {})
-}
+#[cfg(test)]
+mod tests;

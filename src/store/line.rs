@@ -160,10 +160,13 @@ impl Best<'_> {
             return;
         }
         let identity = (entry.timestamp, entry.stream, xxh3_64(entry.line));
-        let twin = self.seen.get(&identity).and_then(|kept| self.lines.get(kept));
         // Equal hashes of different lines are told apart by the lines themselves.
-        if twin.is_some_and(|kept| kept.line == entry.line) {
-            return;
+        let is_twin = |kept: &&Key| self.lines.get(*kept).is_some_and(|kept| kept.line == entry.line);
+        match self.seen.get(&identity).filter(is_twin).copied() {
+            Some(kept) if kept <= key => return,
+            // Of identical entries the one that arrived first counts, with its metadata.
+            Some(later) => drop(self.lines.remove(&later)),
+            None => {}
         }
         let copied = |(name, value)| (Bytes::copy_from_slice(name), Bytes::copy_from_slice(value));
         let line = StoredLine {

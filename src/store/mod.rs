@@ -13,11 +13,15 @@ pub mod position;
 pub mod template;
 pub mod window;
 
+mod backup;
 mod chunk;
+mod compact;
 mod entries;
+mod maintain;
 mod open;
 mod queue;
 mod readers;
+mod retain;
 mod retry;
 mod streams;
 #[cfg(test)]
@@ -25,12 +29,14 @@ mod testing;
 mod writer;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     thread::JoinHandle,
     time::Duration,
 };
 
+pub use backup::{BackupError, backup};
+pub use maintain::maintain;
 pub use open::OpenError;
 pub use rusqlite::{Connection, Transaction};
 pub use streams::{StreamInfo, Streams, TooManyStreams};
@@ -68,6 +74,8 @@ pub struct Settings {
     pub readers: usize,
     /// Blocks are compacted once they are this old (and every engine is done with them).
     pub compact_after: Duration,
+    /// Windows and model calls older than this are forgotten. Findings are kept. Zero keeps them for ever.
+    pub record_retention: Duration,
     /// A push with the same body within this time is a retry and is not stored again.
     pub retry_window: Duration,
 }
@@ -83,6 +91,7 @@ impl Default for Settings {
             queue_bytes: 32 * MIB,
             readers: 4,
             compact_after: Duration::from_secs(600),
+            record_retention: Duration::from_secs(30 * 86_400),
             retry_window: Duration::from_secs(300),
         }
     }
@@ -299,12 +308,23 @@ impl Store {
         self.inner.changes.subscribe()
     }
 
+    /// Writes a consistent copy of the database to `target` while the server goes on; reports (done, total) pages.
+    pub fn backup(&self, target: &Path, progress: impl FnMut(u64, u64)) -> Result<(), BackupError> {
+        backup::copy(&self.inner.path, target, progress)
+    }
+
     /// Stops the writer after everything queued is committed.
     pub async fn close(&self) {
         self.inner.shared.queue.close();
         let mut ended = self.inner.ended.clone();
         // An error means that the thread is gone already.
         let _ = ended.wait_for(|ended| *ended).await;
+    }
+}
+
+impl Store {
+    fn shared(&self) -> &Shared {
+        &self.inner.shared
     }
 }
 
@@ -316,5 +336,142 @@ impl Drop for Inner {
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::Timestamp,
+        store::testing::{START, push},
+    };
+
+    fn blocks(store: &Store) -> Vec<u64> {
+        let blocks = store.read_blocking(|conn| block::read_after(conn, 0, usize::MAX)).unwrap();
+        blocks.iter().map(|block| block.seq).collect()
+    }
+
+    #[tokio::test]
+    async fn a_retried_push_is_recognised_also_after_a_restart() {
+        let mut store = testing::store();
+        let batch = push(&store, 7, &[(1, 1, b"line")]);
+        assert_eq!(store.append(batch.clone()).await.unwrap(), Appended::Stored);
+        assert_eq!(store.append(batch.clone()).await.unwrap(), Appended::Duplicate);
+        store.reopen();
+        assert_eq!(store.append(batch.clone()).await.unwrap(), Appended::Duplicate);
+        assert_eq!(blocks(&store), [1]);
+        assert_eq!(
+            store.streams().admit(&batch.tenant, &batch.streams[0].labels, 1, START),
+            Ok(batch.streams[0].id)
+        );
+    }
+
+    #[tokio::test]
+    async fn pushes_wake_those_who_follow_the_head() {
+        let store = testing::store();
+        let mut head = store.head();
+        store.append(push(&store, 1, &[(1, 1, b"line")])).await.unwrap();
+        head.changed().await.unwrap();
+        assert_eq!(*head.borrow(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_error_or_panic_of_a_write_undoes_only_itself() {
+        let store = testing::store();
+        let set = |tx: &Transaction<'_>, name: &str| position::set(tx, name, 5, START);
+        let (good, bad, panicked, push) = tokio::join!(
+            store.write(move |tx| set(tx, "good")),
+            store.write(move |tx| {
+                set(tx, "bad")?;
+                Err::<(), _>(StoreError::Busy)
+            }),
+            store.write(move |tx| -> Result<(), StoreError> {
+                set(tx, "panicked")?;
+                panic!("boom")
+            }),
+            store.append(push(&store, 1, &[(1, 1, b"line")])),
+        );
+        assert!(good.is_ok() && push.is_ok());
+        assert!(matches!(bad, Err(StoreError::Busy)) && matches!(panicked, Err(StoreError::Panicked)));
+        let get = |name: &'static str| store.read_blocking(move |conn| position::get(conn, name)).unwrap();
+        assert_eq!((get("good"), get("bad"), get("panicked")), (5, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_an_answer_not_a_wait() {
+        let store = testing::store_with(|settings| settings.queue_pushes = 2);
+        let (started, begun) = oneshot::channel();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let holding = store.write(move |_| {
+            let _ = started.send(());
+            let _ = held.recv();
+            Ok(())
+        });
+        let pushing = async {
+            begun.await.unwrap();
+            let outcome = tokio::join!(
+                store.append(push(&store, 1, &[(1, 1, b"a")])),
+                store.append(push(&store, 2, &[(1, 2, b"b")])),
+                async {
+                    let third = store.append(push(&store, 3, &[(1, 3, b"c")])).await;
+                    release.send(()).unwrap();
+                    third
+                },
+            );
+            assert!(outcome.0.is_ok() && outcome.1.is_ok());
+            assert!(matches!(outcome.2, Err(StoreError::Busy)));
+        };
+        let (held, ()) = tokio::join!(holding, pushing);
+        held.unwrap();
+        assert_eq!(store.shared().metrics.refused_pushes.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_pushes_and_recovers() {
+        let store = testing::store();
+        let limit =
+            |pages: u32| store.write(move |tx| Ok(tx.pragma_update(None, "max_page_count", pages)?));
+        limit(1).await.unwrap();
+        let noise: Vec<u8> =
+            (0..400_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let large = push(&store, 1, &[(1, 1, &noise)]);
+        assert!(matches!(store.append(large.clone()).await, Err(StoreError::Unavailable(_))));
+        let failed = store.append(large.clone()).await;
+        assert!(matches!(failed, Err(StoreError::Unavailable(_))), "no duplicate of what was not stored");
+        assert!(store.shared().is_short_of_space.load(std::sync::atomic::Ordering::Relaxed));
+        limit(1_000_000).await.unwrap();
+        assert_eq!(store.append(large).await.unwrap(), Appended::Stored);
+        assert_eq!(blocks(&store), [1]);
+    }
+
+    #[tokio::test]
+    async fn closing_finishes_what_was_queued_and_takes_nothing_more() {
+        let store = testing::store();
+        let queued = store.append(push(&store, 1, &[(1, 1, b"line")]));
+        let (queued, ()) = tokio::join!(queued, store.close());
+        assert_eq!(queued.unwrap(), Appended::Stored);
+        let late = store.append(push(&store, 2, &[(1, 2, b"line")])).await;
+        assert!(matches!(late, Err(StoreError::Closed)));
+        assert!(matches!(store.write(|_| Ok(())).await, Err(StoreError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn blocks_come_in_order_and_at_least_one() {
+        let store = testing::store();
+        for hash in 1..=3 {
+            store.append(push(&store, hash, &[(1, 1, &[b'x'; 100])])).await.unwrap();
+        }
+        let read = |after, max| {
+            let blocks = store.read_blocking(|conn| block::read_after(conn, after, max)).unwrap();
+            blocks.iter().map(|block| block.seq).collect::<Vec<_>>()
+        };
+        assert_eq!(read(0, 0), [1]);
+        assert_eq!(read(1, 1_000), [2, 3]);
+        assert_eq!(read(3, 1_000), [] as [u64; 0]);
+        let first = store.read_blocking(|conn| block::read_after(conn, 0, 0)).unwrap().remove(0);
+        assert_eq!((first.tenant, first.entries, first.received), (1, 1, START));
+        assert_eq!(first.iter().map(|entry| (entry.at.block, entry.at.index)).collect::<Vec<_>>(), [(1, 0)]);
+        assert!(first.iter().all(|entry| entry.timestamp > Timestamp::MIN && entry.metadata().len() == 0));
     }
 }

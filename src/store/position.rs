@@ -88,7 +88,7 @@ pub fn remove_group(tx: &Transaction<'_>, tenant: i64, name: &str) -> Result<(),
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{groups as all_groups, set as position_set, *};
     use crate::{model::Timestamp, store::testing};
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
         let store = testing::store();
         let now = Timestamp::from_secs(1);
         let set = |engine: &'static str, seq| {
-            store.write_blocking(move |tx| super::set(tx, engine, seq, now)).unwrap();
+            store.write_blocking(move |tx| position_set(tx, engine, seq, now)).unwrap();
         };
         assert_eq!(store.read_blocking(slowest).unwrap(), None);
         set(name::ANALYZE, 9);
@@ -117,10 +117,10 @@ mod tests {
             let group = Group { tenant: 1, name: "web-1".into(), seq, state };
             store.write_blocking(move |tx| set_group(tx, &group)).unwrap();
         }
-        let groups = store.read_blocking(super::groups).unwrap();
+        let groups = store.read_blocking(all_groups).unwrap();
         assert_eq!(groups.len(), 1);
         assert_eq!((groups[0].seq, groups[0].state.as_slice()), (5, b"b".as_slice()));
         store.write_blocking(|tx| remove_group(tx, 1, "web-1")).unwrap();
-        assert!(store.read_blocking(super::groups).unwrap().is_empty());
+        assert!(store.read_blocking(all_groups).unwrap().is_empty());
     }
 }

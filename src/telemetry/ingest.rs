@@ -132,14 +132,14 @@ impl IngestMetrics {
     pub fn set_in_flight_bytes(&self, bytes: usize) {
         self.in_flight_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
-
-    /// A private histogram of line lengths for one push: it reaches the shared one when it is dropped.
-    pub fn line_lengths(&self) -> LocalHistogram {
-        self.bytes_per_line.local()
-    }
 }
 
 impl TenantIngestMetrics {
+    /// A private histogram of line lengths for one push: it reaches the shared one when it is dropped.
+    pub fn line_lengths(&self) -> LocalHistogram {
+        self.all.bytes_per_line.local()
+    }
+
     /// Counts what a push brought.
     pub fn count_received(&self, lines: u64, bytes: u64, metadata_bytes: u64) {
         self.lines.inc_by(lines);

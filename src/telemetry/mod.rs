@@ -10,7 +10,7 @@ mod store;
 pub use analyze::AnalyzeMetrics;
 pub use forward::ForwardMetrics;
 pub use http::HttpMetrics;
-pub use ingest::IngestMetrics;
+pub use ingest::{IngestMetrics, TenantIngestMetrics};
 pub use llm::LlmMetrics;
 pub use store::StoreMetrics;
 

@@ -200,3 +200,182 @@ pub fn decode(format: Format, body: Bytes, limits: DecodeLimits) -> Result<PushR
 
 /// The time of an entry that was sent without one: earlier than any limit on age.
 pub(super) const NO_TIME: Timestamp = Timestamp::MIN;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: DecodeLimits = DecodeLimits { max_unpacked_bytes: 1 << 20, max_items: 10_000 };
+
+    fn format(content_type: &str, encoding: &str) -> Result<Format, DecodeError> {
+        Format::from_headers(Some(content_type.as_bytes()), Some(encoding.as_bytes()), false)
+    }
+
+    fn snappy(plain: &[u8]) -> Bytes {
+        snap::raw::Encoder::new().compress_vec(plain).unwrap().into()
+    }
+
+    /// Labels and lines of a push as (label text, lines).
+    fn shown(request: &PushRequest) -> Vec<(String, Vec<String>)> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let lines = |stream: &PushStream| stream.entries.iter().map(|entry| text(&entry.line)).collect();
+        request.streams.iter().map(|stream| (text(stream.labels.as_bytes()), lines(stream))).collect()
+    }
+
+    /// One stream `{}` with the line `x` at 5 ns.
+    const MESSAGE: &[u8] = b"\x0a\x0d\x0a\x02{}\x12\x07\x0a\x02\x10\x05\x12\x01x";
+    const DOCUMENT: &[u8] = br#"{"streams":[{"stream":{},"values":[["5","x"]]}]}"#;
+
+    #[track_caller]
+    fn reads(content_type: &str, encoding: &str, body: Bytes) {
+        let request = decode(format(content_type, encoding).unwrap(), body, LIMITS).unwrap();
+        let entry = &request.streams[0].entries[0];
+        assert_eq!((entry.timestamp, entry.line.as_ref()), (Timestamp::from_nanos(5), b"x".as_slice()));
+    }
+
+    #[test]
+    fn types_and_encodings_that_loki_takes_are_taken() {
+        for content_type in [
+            "application/x-protobuf",
+            "application/x-protobuf; proto=x",
+            "text/plain",
+            "application/x-snappy",
+        ] {
+            reads(content_type, "", snappy(MESSAGE));
+            reads(content_type, "snappy", snappy(MESSAGE));
+        }
+        for content_type in ["application/json", "Application/JSON", "application/json; charset=utf-8"] {
+            reads(content_type, "", Bytes::from_static(DOCUMENT));
+            reads(content_type, "snappy", Bytes::from_static(DOCUMENT));
+        }
+    }
+
+    #[test]
+    fn friendlier_bodies_are_taken_too() {
+        reads("", "", snappy(MESSAGE));
+        reads("", "", Bytes::from_static(DOCUMENT));
+        reads("application/x-protobuf", "identity", Bytes::from_static(MESSAGE));
+        reads("application/x-protobuf", "ZSTD", zstd::encode_all(&*snappy(MESSAGE), 1).unwrap().into());
+        reads("application/json", "zstd", zstd::encode_all(DOCUMENT, 1).unwrap().into());
+        reads("application/json", "snappy", snappy(DOCUMENT));
+    }
+
+    #[test]
+    fn headers_nobody_understands_are_named() {
+        let unknown = format("application/json; charset", "br").unwrap_err();
+        assert_eq!(unknown.to_string(), "Content-Encoding \"br\" not supported");
+        let list = format("", "snappy, gzip").unwrap_err();
+        assert_eq!(list.to_string(), "Content-Encoding \"snappy, gzip\" not supported");
+        assert_eq!(format("application/json; charset", ""), Err(DecodeError::MediaType));
+    }
+
+    #[track_caller]
+    fn fixture(body: &'static [u8], content_type: &str, encoding: &str, expected: &[(&str, &[&str])]) {
+        let body = Bytes::from_static(body);
+        let request = decode(format(content_type, encoding).unwrap(), body, LIMITS).unwrap();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(labels, lines)| {
+                ((*labels).to_owned(), lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>())
+            })
+            .collect();
+        assert_eq!(shown(&request), expected);
+    }
+
+    #[test]
+    fn pushes_of_real_clients_are_read() {
+        macro_rules! body {
+            ($path:literal) => {
+                include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/wire/", $path))
+            };
+        }
+        let (protobuf, json) = ("application/x-protobuf", "application/json");
+        fixture(
+            body!("promtail-3.6.15/005.bin"),
+            protobuf,
+            "",
+            &[(r#"{filename="/var/log/auth.log", host="vps1", job="auth", region="eu"}"#, &["line five"])],
+        );
+        fixture(
+            body!("winston-loki-proto/000.bin"),
+            protobuf,
+            "",
+            &[
+                (
+                    r#"{level="error",app="node-shop",host="vps4",level2="x"}"#,
+                    &[
+                        r#"error: UnhandledPromiseRejection: ECONNREFUSED 10.0.0.5:5432 {"labels":{"level2":"x"}}"#,
+                    ],
+                ),
+                (r#"{level="info",app="node-shop",host="vps4"}"#, &["info: listening on 8080"]),
+            ],
+        );
+        fixture(
+            body!("pino-loki/000.bin"),
+            json,
+            "",
+            &[
+                (
+                    r#"{"level":"error","hostname":"vm","app":"pino-shop"}"#,
+                    &[
+                        r#"{"level":50,"time":1795226238539,"pid":6757,"err":"ENOSPC: no space left on device","msg":"write failed"}"#,
+                    ],
+                ),
+                (
+                    r#"{"level":"info","hostname":"vm","app":"pino-shop"}"#,
+                    &[r#"{"level":30,"time":1795226238539,"pid":6757,"msg":"ok"}"#],
+                ),
+            ],
+        );
+        for (body, encoding, streams) in [
+            (body!("winston-loki-json/000.bin").as_slice(), "", 2),
+            (body!("python-handlers/000.bin").as_slice(), "", 1),
+            (body!("python-handlers/001.bin").as_slice(), "gzip", 1),
+        ] {
+            let request = decode(format(json, encoding).unwrap(), Bytes::from_static(body), LIMITS).unwrap();
+            assert!(request.streams.len() >= streams, "{:?}", shown(&request));
+            assert!(request.streams.iter().all(|stream| stream.labels.parse().is_ok()));
+        }
+        let promtail = Bytes::from_static(body!("promtail-3.6.15/000.bin"));
+        let request = decode(format(protobuf, "").unwrap(), promtail, LIMITS).unwrap();
+        assert!(request.streams.iter().flat_map(|stream| &stream.entries).any(|entry| {
+            entry.metadata.iter().any(|(name, value)| name == "status" && value == "404")
+                && entry.line.starts_with(b"192.0.2.11 - - [21/Nov/2026:")
+        }));
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_in_any_format_is_decoded_or_refused(
+            body in prop::collection::vec(any::<u8>(), 0..400),
+            content_type in prop::sample::select(vec!["", "application/json", "application/x-protobuf"]),
+            encoding in prop::sample::select(vec!["", "snappy", "gzip", "deflate", "zstd"]),
+            is_legacy: bool,
+        ) {
+            let format =
+                Format::from_headers(Some(content_type.as_bytes()), Some(encoding.as_bytes()), is_legacy).unwrap();
+            let _ = decode(format, body.into(), LIMITS);
+        }
+
+        #[test]
+        fn any_json_text_is_decoded_or_refused(body in r#"[\[\]{}",:0-9a-z\\ ]{0,60}"#, is_legacy: bool) {
+            let body = format!(r#"{{"streams":[{{"stream":{{}},"values":[{body}"#);
+            let format = Format::from_headers(Some(b"application/json"), None, is_legacy).unwrap();
+            let _ = decode(format, body.into(), LIMITS);
+        }
+
+        #[test]
+        fn any_label_text_is_parsed_or_refused(text in "[a-c{}=\"'`\\\\, #\n~!éux0-9]{0,40}") {
+            let _ = super::super::labels::parse(text.as_bytes());
+        }
+
+        #[test]
+        fn what_is_written_as_labels_is_read_back(value in any::<String>()) {
+            let labels = crate::model::Labels::from_pairs([("a", value.as_str()), ("b", "x")]).unwrap();
+            let read = super::super::labels::parse(labels.to_string().as_bytes()).unwrap();
+            prop_assert_eq!(crate::model::Labels::from_pairs(read).unwrap(), labels);
+        }
+    }
+}

@@ -1,33 +1,280 @@
 //! What the rules remember of one group, across windows.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Sifter, StreamRules, Verdict};
+use super::{
+    Sifter, StreamRules, Verdict, draft,
+    join::{self, Heads},
+    track::{Exhibit, Sighting, Track},
+};
 use crate::{
     analyze::line::Line,
-    model::{FindingDraft, TemplateId, Timestamp},
+    model::{EvidenceLine, FindingDraft, Severity, TemplateId, Timestamp},
+    rules::{Field, Fields, Hit, Rule, Threshold},
 };
+
+/// Tracks at most; a hostile stream invents addresses and users.
+const MAX_TRACKS: usize = 2048;
+/// Bytes of evidence at most.
+const MAX_EVIDENCE_BYTES: usize = 2 << 20;
+/// A quoted line is cut here.
+pub(super) const MAX_LINE: usize = 4 * 1024;
+/// A quoted line of an event that no threshold has reached yet is cut here.
+const MAX_PENDING_LINE: usize = 1024;
+/// One `message repeated n times` counts for at most so many.
+const MAX_REPEAT: u64 = 1000;
+
+/// Names a track: rule, threshold, and host with the value it counts by.
+pub(super) type TrackKey = (u64, u8, Box<str>);
 
 /// The state of one group. Serialised as its snapshot; bounded whatever the lines say.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct GroupSift {}
+pub struct GroupSift {
+    #[serde(with = "pairs")]
+    tracks: BTreeMap<TrackKey, Track>,
+    heads: Heads,
+    evidence_bytes: usize,
+    evicted: u64,
+}
 
 impl GroupSift {
     /// Sifts one line.
-    pub fn line(&mut self, _sifter: &Sifter, _rules: &StreamRules, _line: &Line<'_>) -> Verdict {
-        Verdict::default()
+    pub fn line(&mut self, sifter: &Sifter, rules: &StreamRules, line: &Line<'_>) -> Verdict {
+        let (message, weight) = repeated(&line.envelope.message);
+        let hits = sifter.rules().scan(&rules.scope, line.envelope.program.as_deref(), message);
+        let head = self.heads.of(rules.stream, line.envelope.is_continuation, message).cloned();
+        if hits.is_empty() {
+            match head {
+                Some(head) => self.append(&head.seen_by, head.at, message),
+                None => self.heads.begin(rules.stream, line.at, message, Vec::new()),
+            }
+            return Verdict::default();
+        }
+        let mut verdict = Verdict::default();
+        let mut seen_by = Vec::new();
+        for hit in &hits {
+            let Some(rule) = sifter.rules().rule(hit.rule) else { continue };
+            let mut exhibit = exhibit(line, rule);
+            if let Some(head) = &head {
+                exhibit = join::under(head, exhibit);
+            }
+            self.sight(rule, hit, line, &(exhibit, weight), &mut verdict, &mut seen_by);
+        }
+        match head {
+            None => self.heads.begin(rules.stream, line.at, message, seen_by),
+            Some(_) => {
+                if let Some(head) = self.heads.of(rules.stream, true, message) {
+                    head.seen_by.extend(seen_by);
+                    head.seen_by.truncate(8);
+                }
+            }
+        }
+        self.bound();
+        verdict
     }
 
     /// The findings of the window so far. Changes nothing: may be called before the window closes and again then.
     pub fn drafts(
         &self,
-        _sifter: &Sifter,
-        _templates: &dyn Fn(TemplateId) -> Option<String>,
+        sifter: &Sifter,
+        templates: &dyn Fn(TemplateId) -> Option<String>,
     ) -> Vec<FindingDraft> {
-        Vec::new()
+        draft::drafts(sifter.rules(), &self.tracks, templates)
     }
 
-    /// Forgets what belongs to the window that ends; keeps sliding counts that are younger than their rule's period.
-    pub fn end_window(&mut self, _now: Timestamp) {}
+    /// Forgets what belongs to the window that ends; keeps sliding counts younger than a day.
+    pub fn end_window(&mut self, now: Timestamp) {
+        const KEPT: std::time::Duration = std::time::Duration::from_secs(86_400);
+        let oldest = now.minus(KEPT);
+        for track in self.tracks.values_mut() {
+            track.end_window();
+        }
+        // Lines of another clock (a replayed file) are kept while others of their time come.
+        let newest = self.tracks.values().map(|track| track.last).max().unwrap_or(now);
+        let oldest = oldest.min(newest.minus(KEPT));
+        self.tracks.retain(|_, track| track.last >= oldest);
+        self.evidence_bytes = self.tracks.values().map(Track::bytes).sum();
+    }
+
+    /// Tracks given up so far because memory is bounded.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one sighting: who, what, where, and what came of it")]
+    fn sight(
+        &mut self,
+        rule: &Rule,
+        hit: &Hit,
+        line: &Line<'_>,
+        (exhibit, weight): &(Exhibit, u64),
+        verdict: &mut Verdict,
+        seen_by: &mut Vec<TrackKey>,
+    ) {
+        let at = line.timestamp.as_secs();
+        let failures = match &rule.after {
+            Some(after) => match self.failures(rule, &hit.fields, line.host, at) {
+                Some(count) if count >= u64::from(after.count) => Some(after.rule),
+                _ => return,
+            },
+            None => None,
+        };
+        verdict.hit = true;
+        verdict.severity = verdict.severity.max(Some(Severity::Info));
+        verdict.rules.push(hit.rule);
+        let mut has_own_case = false;
+        for (number, threshold) in rule.thresholds.iter().enumerate() {
+            // A source that has a finding of its own is no part of a spray of many sources.
+            if has_own_case && threshold.distinct == Some(Field::Ip) {
+                continue;
+            }
+            let Some(key) = key(rule, number, threshold, &hit.fields, line.host) else { continue };
+            let track = self.tracks.entry(key.clone()).or_insert_with(|| Track::new(line.timestamp));
+            let begins = !rule.fold || track.attempts.begins(line.envelope.pid, at, hit.pattern);
+            let begins =
+                begins && !(exhibit.joined > 0 && track.evidence.iter().any(|known| known.at == exhibit.at));
+            let severity = severity(rule, threshold, &hit.fields, track.count);
+            let was_active = track.is_active;
+            let before = track.bytes();
+            let reached = track.book(
+                threshold,
+                Sighting {
+                    fields: &hit.fields,
+                    weight: *weight,
+                    severity,
+                    exhibit: exhibit.clone(),
+                    host: line.host,
+                    program: line.envelope.program.as_deref(),
+                    begins,
+                },
+            );
+            self.evidence_bytes = self.evidence_bytes.saturating_add(track.bytes()).saturating_sub(before);
+            seen_by.push(key);
+            if !reached {
+                continue;
+            }
+            track.is_active = true;
+            track.absorbs = failures;
+            has_own_case = true;
+            verdict.severity = verdict.severity.max(Some(track.severity));
+            verdict.urgent |= rule.urgent && !was_active && track.severity > Severity::Info;
+        }
+    }
+
+    /// Failures before a success, as the rule's link asks.
+    fn failures(&self, rule: &Rule, fields: &Fields, host: &str, at: i64) -> Option<u64> {
+        let after = rule.after.as_ref()?;
+        let value = key_text(host, Some(fields.get(after.same)?));
+        let from = (after.rule, 0, value.clone());
+        let to = (after.rule, u8::MAX, value.clone());
+        let tracks = self.tracks.range(from..=to).filter(|((_, _, known), _)| *known == value);
+        // Slices are as wide as the threshold that counts them; the finest covers the least, the coarsest the most.
+        tracks.map(|(_, track)| track.recent(at, after.within_secs, after.within_secs)).max()
+    }
+
+    fn append(&mut self, tracks: &[TrackKey], head: crate::model::LineRef, message: &str) {
+        for key in tracks {
+            if let Some(track) = self.tracks.get_mut(key) {
+                let before = track.bytes();
+                track.join(head, message, MAX_LINE);
+                self.evidence_bytes =
+                    self.evidence_bytes.saturating_add(track.bytes()).saturating_sub(before);
+            }
+        }
+    }
+
+    /// Gives up the weakest quarter when a bound is passed.
+    fn bound(&mut self) {
+        if self.tracks.len() <= MAX_TRACKS && self.evidence_bytes <= MAX_EVIDENCE_BYTES {
+            return;
+        }
+        let mut ranks: Vec<_> = self
+            .tracks
+            .iter()
+            .map(|(key, t)| ((t.is_active, t.severity, t.count, t.last), key.clone()))
+            .collect();
+        ranks.sort_unstable();
+        for (_, key) in ranks.into_iter().take(self.tracks.len() / 4 + 1) {
+            self.tracks.remove(&key);
+            self.evicted = self.evicted.saturating_add(1);
+        }
+        self.evidence_bytes = self.tracks.values().map(Track::bytes).sum();
+    }
+}
+
+/// rsyslog folds equal lines: `message repeated 5 times: [ text]`.
+fn repeated(message: &str) -> (&str, u64) {
+    let read = || {
+        let (count, rest) = message.strip_prefix("message repeated ")?.split_once(" times: [")?;
+        Some((rest.trim_start().strip_suffix(']')?, count.parse::<u64>().ok()?.min(MAX_REPEAT)))
+    };
+    read().unwrap_or((message, 1))
+}
+
+fn exhibit(line: &Line<'_>, rule: &Rule) -> Exhibit {
+    let limit =
+        if rule.thresholds.iter().any(|threshold| threshold.count > 1) { MAX_PENDING_LINE } else { MAX_LINE };
+    let raw = line.raw.get(..limit).unwrap_or(line.raw);
+    let mut text = String::from_utf8_lossy(raw).into_owned();
+    // Cutting inside a character leaves its replacement sign, which the line never had.
+    if raw.len() < line.raw.len() {
+        text.truncate(text.trim_end_matches('\u{fffd}').len());
+    }
+    let line_text = EvidenceLine {
+        stream: line.labels.clone(),
+        timestamp_ns: line.timestamp,
+        line: text,
+        template: None,
+    };
+    Exhibit { at: line.at, line: line_text, template: line.template, joined: 0 }
+}
+
+fn key(rule: &Rule, number: usize, threshold: &Threshold, fields: &Fields, host: &str) -> Option<TrackKey> {
+    let value = match threshold.by {
+        // A rule whose finding needs no key may lack the field; a count per source cannot.
+        Some(field) => match fields.get(field) {
+            Some(value) => Some(value),
+            None if threshold.count > 1 || field == Field::Ip => return None,
+            None => None,
+        },
+        None => None,
+    };
+    Some((rule.key, u8::try_from(number).unwrap_or(u8::MAX), key_text(host, value)))
+}
+
+fn key_text(host: &str, value: Option<&str>) -> Box<str> {
+    format!("{host}\t{}", value.unwrap_or_default()).into()
+}
+
+fn severity(rule: &Rule, threshold: &Threshold, fields: &Fields, count: u64) -> Severity {
+    let raised = rule.escalate.iter().filter(|escalation| {
+        escalation.fits(fields) || escalation.count.is_some_and(|needed| count + 1 >= needed)
+    });
+    raised
+        .map(|escalation| escalation.severity)
+        .max()
+        .map_or(threshold.severity, |worse| worse.max(threshold.severity))
+}
+
+/// JSON keys are strings: a map by track is written as a list of pairs.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Track, TrackKey};
+
+    pub fn serialize<S: Serializer>(
+        map: &BTreeMap<TrackKey, Track>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<TrackKey, Track>, D::Error> {
+        Ok(Vec::deserialize(d)?.into_iter().collect())
+    }
 }

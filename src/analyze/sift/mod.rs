@@ -3,15 +3,24 @@
 //! `Sifter` is the rule set, shared and immutable. `GroupSift` is what one group (tenant and host) remembers: sliding
 //! counts, recent failures, evidence. Its drafts are a pure function of its state; nothing here reads a clock.
 
+mod attempt;
+mod draft;
 mod group;
+mod join;
+mod story;
+mod title;
+mod track;
 
+use std::hash::{Hash, Hasher};
+
+use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 
 pub use group::GroupSift;
 
 use crate::{
     model::{Labels, Severity},
-    rules::RuleSet,
+    rules::{RuleSet, Scope},
 };
 
 /// The rules in force. Immutable and shared by all groups.
@@ -21,7 +30,11 @@ pub struct Sifter {
 
 /// The rules that apply to one stream. Made once per stream and kept by the caller.
 #[derive(Clone, Debug)]
-pub struct StreamRules {}
+pub struct StreamRules {
+    scope: Scope,
+    /// Names the stream within its group.
+    stream: u64,
+}
 
 /// What the rules say of one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,13 +56,21 @@ impl Sifter {
     }
 
     /// The rules that apply to a stream.
-    pub fn stream_rules(&self, _labels: &Labels) -> StreamRules {
-        let _ = &self.rules;
-        StreamRules {}
+    pub fn stream_rules(&self, labels: &Labels) -> StreamRules {
+        let mut hasher = FxHasher::default();
+        labels.hash(&mut hasher);
+        StreamRules { scope: self.rules.scope(labels), stream: hasher.finish() }
     }
 
     /// The id of a rule of a verdict.
-    pub fn rule_id(&self, _rule: u16) -> Option<&str> {
-        None
+    pub fn rule_id(&self, rule: u16) -> Option<&str> {
+        self.rules.rule(rule).map(|rule| rule.id.as_str())
+    }
+
+    fn rules(&self) -> &RuleSet {
+        &self.rules
     }
 }
+
+#[cfg(test)]
+mod tests;

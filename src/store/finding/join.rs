@@ -232,7 +232,9 @@ fn merge_evidence(known: &mut Vec<EvidenceLine>, more: &[EvidenceLine]) {
     }
     known.sort_by_key(|line| line.timestamp_ns);
     let excess = known.len().saturating_sub(EVIDENCE_MAX);
-    known.drain(EVIDENCE_FIRST.min(known.len())..).take(excess).for_each(drop);
+    if excess > 0 {
+        known.drain(EVIDENCE_FIRST..EVIDENCE_FIRST + excess);
+    }
 }
 
 fn has_model(origin: &BTreeSet<Origin>) -> bool {
@@ -375,7 +377,7 @@ mod tests {
     fn a_note_is_kept_until_emptied() {
         let store = testing::store();
         let (finding, _) = write(&store, 1, draft(10, 5));
-        let mut with = |status, note: Option<&str>| {
+        let with = |status, note: Option<&str>| {
             let change_ = FindingChange { status, note: note.map(str::to_owned) };
             let id = finding.id.clone();
             store.write_blocking(move |tx| change(tx, 1, &id, &change_, at(99))).unwrap().unwrap()

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use regex::Regex;
 
-use crate::model::Labels;
+use super::Labels;
 
 /// A longer selector is not written by a person.
 const MAX_LEN: usize = 4 * 1024;

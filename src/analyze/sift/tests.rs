@@ -1,0 +1,223 @@
+use super::*;
+use crate::{
+    analyze::line::Line,
+    model::{Category, FindingDraft, LineRef, Timestamp},
+    rules,
+    wire::envelope,
+};
+
+/// A group that is fed lines, a second number beside each.
+struct Group {
+    sifter: Sifter,
+    state: GroupSift,
+    next: u32,
+}
+
+impl Group {
+    fn new() -> Self {
+        let sifter = Sifter::new(rules::load(&rules::Settings::default()).unwrap());
+        Group { sifter, state: GroupSift::default(), next: 0 }
+    }
+
+    fn line(&mut self, second: i64, text: &str) -> Verdict {
+        let labels = Labels::from_pairs([("host", "vps1")]).unwrap();
+        let envelope = envelope::open(text.as_bytes());
+        let line = Line {
+            at: LineRef { block: 1, index: self.next },
+            labels: &labels,
+            host: "vps1",
+            timestamp: Timestamp::from_secs(1_000_000 + second),
+            raw: text.as_bytes(),
+            envelope: &envelope,
+            template: None,
+        };
+        self.next += 1;
+        let rules = self.sifter.stream_rules(&labels);
+        self.state.line(&self.sifter, &rules, &line)
+    }
+
+    fn failure(&mut self, second: i64, user: &str, ip: &str) -> Verdict {
+        let pid = 100 + self.next;
+        self.line(
+            second,
+            &format!("Nov 21 10:00:00 vps1 sshd[{pid}]: Failed password for {user} from {ip} port 4000 ssh2"),
+        )
+    }
+
+    fn drafts(&self) -> Vec<FindingDraft> {
+        self.state.drafts(&self.sifter, &|_| None)
+    }
+}
+
+#[test]
+fn five_failures_are_life_and_the_sixth_is_an_urgent_finding_once() {
+    let mut group = Group::new();
+    for second in 0..5 {
+        let verdict = group.failure(second, "bob", "192.0.2.9");
+        assert_eq!((verdict.hit, verdict.severity, verdict.urgent), (true, Some(Severity::Info), false));
+    }
+    assert_eq!(group.drafts(), []);
+    assert!(group.failure(6, "bob", "192.0.2.9").urgent);
+    assert!(!group.failure(7, "bob", "192.0.2.9").urgent);
+    let drafts = group.drafts();
+    assert_eq!(drafts.len(), 1);
+    assert_eq!(drafts[0].title, "sshd on vps1: 7 failed logins for bob from 192.0.2.9 in 7 s");
+    assert_eq!((drafts[0].severity, drafts[0].category), (Severity::Medium, Category::BruteForce));
+    assert_eq!(drafts[0].count, 7);
+    assert!(drafts[0].evidence[0].line.contains("sshd[100]"));
+}
+
+#[test]
+fn failures_spread_wider_than_the_period_make_no_finding() {
+    let mut group = Group::new();
+    for at in 0..8 {
+        group.failure(at * 3600, "bob", "192.0.2.9");
+    }
+    assert_eq!(group.drafts(), []);
+}
+
+#[test]
+fn a_success_after_failures_takes_them_over() {
+    let mut group = Group::new();
+    for second in 0..9 {
+        group.failure(second, "deploy", "192.0.2.9");
+    }
+    let verdict = group
+        .line(10, "Nov 21 10:00:10 vps1 sshd[7]: Accepted password for deploy from 192.0.2.9 port 4000 ssh2");
+    assert!(verdict.urgent);
+    let drafts = group.drafts();
+    assert_eq!(drafts.len(), 1, "{drafts:?}");
+    assert_eq!((drafts[0].severity, drafts[0].category), (Severity::High, Category::AuthCompromise));
+    assert_eq!(
+        drafts[0].title,
+        "sshd on vps1: 9 failed logins from 192.0.2.9 in 10 s, then a success for deploy"
+    );
+    assert!(drafts[0].evidence.iter().any(|line| line.line.contains("Accepted password")));
+    assert!(drafts[0].evidence.iter().any(|line| line.line.contains("Failed password")));
+}
+
+#[test]
+fn a_login_after_one_typo_is_nothing() {
+    let mut group = Group::new();
+    group.failure(0, "ann", "192.0.2.9");
+    let verdict = group
+        .line(3, "Nov 21 10:00:03 vps1 sshd[7]: Accepted password for ann from 192.0.2.9 port 4000 ssh2");
+    assert!(!verdict.hit);
+    assert_eq!(group.drafts(), []);
+}
+
+#[test]
+fn the_lines_of_one_attempt_count_once() {
+    let mut group = Group::new();
+    for attempt in 0..6 {
+        for text in [
+            "Invalid user bob from 192.0.2.9 port 4000",
+            "Failed password for invalid user bob from 192.0.2.9 port 4000 ssh2",
+            "Connection closed by invalid user bob 192.0.2.9 port 4000 [preauth]",
+        ] {
+            group.line(attempt * 10, &format!("Nov 21 10:00:00 vps1 sshd[{}]: {text}", 50 + attempt));
+        }
+    }
+    assert_eq!(group.drafts()[0].count, 6);
+}
+
+#[test]
+fn many_addresses_with_one_try_each_are_one_spray() {
+    let mut group = Group::new();
+    for at in 0..12 {
+        group.failure(at, "root", &format!("198.51.100.{at}"));
+    }
+    let drafts = group.drafts();
+    assert_eq!(drafts.len(), 1);
+    assert!(drafts[0].title.contains("from many addresses"), "{}", drafts[0].title);
+    assert_eq!(drafts[0].source_ips.len(), 12);
+}
+
+#[test]
+fn a_brute_force_over_windows_keeps_its_fingerprint_and_counts_each_event_once() {
+    let mut group = Group::new();
+    (0..8).for_each(|at| drop(group.failure(at, "bob", "192.0.2.9")));
+    let first = group.drafts();
+    group.state.end_window(Timestamp::from_secs(1_000_060));
+    assert_eq!(group.drafts(), []);
+    (60..63).for_each(|at| drop(group.failure(at, "eve", "192.0.2.9")));
+    let second = group.drafts();
+    assert_eq!(first[0].fingerprint, second[0].fingerprint);
+    assert_eq!((first[0].count, second[0].count), (8, 3));
+}
+
+#[test]
+fn a_restart_from_a_snapshot_gives_the_same_drafts() {
+    let mut group = Group::new();
+    (0..5).for_each(|at| drop(group.failure(at, "bob", "192.0.2.9")));
+    let mut restarted = Group::new();
+    restarted.state = serde_json::from_slice(&serde_json::to_vec(&group.state).unwrap()).unwrap();
+    restarted.next = group.next;
+    for group in [&mut group, &mut restarted] {
+        group.failure(6, "bob", "192.0.2.9");
+        group.line(7, "Nov 21 10:00:00 vps1 kernel: Out of memory: Killed process 8 (mysqld) total-vm:1kB");
+    }
+    assert_eq!(group.drafts().len(), 2);
+    assert_eq!(group.drafts(), restarted.drafts());
+}
+
+#[test]
+fn an_oom_kill_and_what_follows_from_it_are_one_finding() {
+    let mut group = Group::new();
+    for text in [
+        "kernel: [9.1] mysqld invoked oom-killer: gfp_mask=0x140dca, order=0, oom_score_adj=0",
+        "kernel: [9.2] Out of memory: Killed process 812 (mysqld) total-vm:2012345kB, anon-rss:8kB",
+        "systemd[1]: mysql.service: A process of this unit has been killed by the OOM killer.",
+        "systemd[1]: mysql.service: Main process exited, code=killed, status=9/KILL",
+        "systemd[1]: mysql.service: Failed with result 'oom-kill'.",
+    ] {
+        group.line(1, &format!("Nov 21 10:00:00 vps1 {text}"));
+    }
+    let drafts = group.drafts();
+    assert_eq!(drafts.len(), 1, "{:?}", drafts.iter().map(|draft| &draft.title).collect::<Vec<_>>());
+    assert_eq!(drafts[0].title, "vps1: out of memory, the kernel killed mysqld");
+    assert_eq!(drafts[0].severity, Severity::Critical);
+}
+
+#[test]
+fn a_stack_trace_is_quoted_with_its_head_line() {
+    let mut group = Group::new();
+    group.line(1, "Traceback (most recent call last):");
+    group.line(1, "  File \"/app/x.py\", line 3, in <module>");
+    group.line(1, "ZeroDivisionError: division by zero");
+    let drafts = group.drafts();
+    assert_eq!(drafts.len(), 1);
+    assert_eq!(drafts[0].evidence.len(), 1);
+    assert!(drafts[0].evidence[0].line.ends_with("in <module>\nZeroDivisionError: division by zero"));
+}
+
+#[test]
+fn invented_addresses_do_not_grow_the_state_without_bound() {
+    let mut group = Group::new();
+    for at in 0..5000_i64 {
+        group.failure(at / 100, "x", &format!("10.{}.{}.1", at / 250, at % 250));
+    }
+    assert!(group.state.evicted() > 0);
+    assert!(serde_json::to_vec(&group.state).unwrap().len() < 8 << 20);
+}
+
+#[test]
+fn harmless_lines_say_nothing() {
+    let mut group = Group::new();
+    for text in [
+        "sshd[1]: Received disconnect from 192.0.2.9 port 4000:11: disconnected by user",
+        "CRON[2]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)",
+        "sudo: ann : TTY=pts/0 ; PWD=/home/ann ; USER=root ; COMMAND=/usr/bin/apt update",
+        "kernel: [1.0] Command line: BOOT_IMAGE=/vmlinuz ro panic=10",
+        "kernel: [1.0] EXT4-fs (sda1): re-mounted. Opts: errors=remount-ro",
+        "systemd[1]: Started systemd-oomd.service - Userspace Out-Of-Memory (OOM) Killer.",
+        "systemd[1]: shop.service: Scheduled restart job, restart counter is at 1.",
+        "systemd[1]: shop.service: Main process exited, code=exited, status=143/n/a",
+        "postgres[3]: LOG:  automatic analyze of table \"shop.public.errors\"",
+        "dockerd[4]: Container failed to exit within 10s of signal 15 - using the force",
+        "certbot[5]: Certificate not yet due for renewal",
+    ] {
+        assert!(!group.line(1, &format!("Nov 21 10:00:00 vps1 {text}")).hit, "{text}");
+    }
+    assert_eq!(group.drafts(), []);
+}

@@ -1,0 +1,151 @@
+//! One entry against the limits. This runs for every line: comparisons only, nothing is allocated for a good line.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::{Limits, refusal::Violation};
+use crate::model::{Entry, Metadata, Timestamp};
+
+/// The limits of one push, made absolute.
+pub(super) struct EntryRules<'a> {
+    limits: &'a Limits,
+    oldest: Timestamp,
+    newest: Timestamp,
+}
+
+impl<'a> EntryRules<'a> {
+    pub fn new(limits: &'a Limits, now: Timestamp) -> Self {
+        let oldest =
+            if limits.reject_old_samples { now.minus(limits.max_sample_age) } else { Timestamp::MIN };
+        EntryRules { limits, oldest, newest: now.plus(limits.creation_grace_period) }
+    }
+
+    /// Checks an entry in Loki's order; cuts a long line and mends metadata names where that is asked for.
+    pub fn check(&self, entry: &mut Entry) -> Result<(), Violation> {
+        if entry.timestamp < self.oldest {
+            let oldest_secs = self.oldest.as_secs();
+            return Err(Violation::TooOld { secs: entry.timestamp.as_secs(), oldest_secs });
+        }
+        if entry.timestamp > self.newest {
+            return Err(Violation::TooNew { secs: entry.timestamp.as_secs() });
+        }
+        let max = self.limits.max_line_bytes;
+        if entry.line.len() > max {
+            if !self.limits.truncate_long_lines {
+                return Err(Violation::LineTooLong { bytes: entry.line.len(), max });
+            }
+            entry.line.truncate(max);
+        }
+        if entry.metadata.is_empty() { Ok(()) } else { self.check_metadata(&mut entry.metadata) }
+    }
+
+    fn check_metadata(&self, metadata: &mut Metadata) -> Result<(), Violation> {
+        if !self.limits.allow_structured_metadata {
+            return Err(Violation::MetadataDisallowed);
+        }
+        let (bytes, max) = (metadata_bytes(metadata), self.limits.max_structured_metadata_bytes);
+        if bytes > max {
+            return Err(Violation::MetadataTooLarge { bytes, max });
+        }
+        let (count, max) = (metadata.len(), self.limits.max_structured_metadata_entries);
+        if count > max {
+            return Err(Violation::MetadataTooMany { count, max });
+        }
+        for (name, _) in metadata {
+            if let Cow::Owned(mended) = normalise(name)? {
+                *name = Bytes::from(mended);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of an entry as the rates count them.
+pub(super) fn metadata_bytes(metadata: &Metadata) -> usize {
+    metadata.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
+/// A metadata name as LogQL can say it: what is no letter, digit or `_` becomes `_`.
+fn normalise(name: &[u8]) -> Result<Cow<'_, [u8]>, Violation> {
+    let is_legal = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let starts_with_digit = name.first().ok_or(Violation::MetadataNameEmpty)?.is_ascii_digit();
+    if name.iter().all(is_legal) && !starts_with_digit {
+        return Ok(Cow::Borrowed(name));
+    }
+    let text = String::from_utf8_lossy(name);
+    let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let mut normalised: String = text.chars().map(legal).collect();
+    if normalised.chars().all(|c| c == '_') {
+        return Err(Violation::MetadataName { name: text.into_owned(), normalised });
+    }
+    if starts_with_digit {
+        normalised.insert_str(0, "key_");
+    }
+    Ok(Cow::Owned(normalised.into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_226_529);
+
+    fn entry(timestamp: Timestamp, line: usize) -> Entry {
+        Entry { timestamp, line: vec![b'x'; line].into(), metadata: Metadata::new() }
+    }
+
+    fn check(limits: &Limits, mut entry: Entry) -> Result<Entry, Violation> {
+        EntryRules::new(limits, NOW).check(&mut entry).map(|()| entry)
+    }
+
+    #[test]
+    fn times_from_a_week_ago_to_ten_minutes_ahead_are_taken() {
+        let limits = Limits::default();
+        let week = Duration::from_secs(7 * 24 * 3_600);
+        let nano = Duration::from_nanos(1);
+        assert!(check(&limits, entry(NOW.minus(week), 1)).is_ok());
+        let too_old = check(&limits, entry(NOW.minus(week).minus(nano), 1));
+        assert!(matches!(too_old, Err(Violation::TooOld { .. })));
+        assert!(check(&limits, entry(NOW.plus(Duration::from_secs(600)), 1)).is_ok());
+        assert!(matches!(check(&limits, entry(Timestamp::MAX, 1)), Err(Violation::TooNew { .. })));
+        let any_age = Limits { reject_old_samples: false, ..limits };
+        assert!(check(&any_age, entry(Timestamp::MIN, 1)).is_ok());
+    }
+
+    #[test]
+    fn the_longest_line_is_taken_and_a_longer_one_refused_or_cut() {
+        let limits = Limits::default();
+        assert!(check(&limits, entry(NOW, 262_144)).is_ok());
+        let too_long = Violation::LineTooLong { bytes: 262_145, max: 262_144 };
+        assert_eq!(check(&limits, entry(NOW, 262_145)), Err(too_long));
+        let cutting = Limits { truncate_long_lines: true, ..limits };
+        assert_eq!(check(&cutting, entry(NOW, 262_145)).unwrap().line.len(), 262_144);
+    }
+
+    #[test]
+    fn metadata_is_bounded_and_its_names_are_mended() {
+        let limits = Limits {
+            max_structured_metadata_bytes: 10,
+            max_structured_metadata_entries: 2,
+            ..Limits::default()
+        };
+        let with = |pairs: &[(&'static str, &'static str)]| {
+            let metadata = pairs.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
+            check(&limits, Entry { metadata, ..entry(NOW, 1) }).map(|entry| entry.metadata)
+        };
+        assert_eq!(with(&[("a.b", "1")]).unwrap()[0].0, "a_b");
+        assert_eq!(with(&[("1a", "1")]).unwrap()[0].0, "key_1a");
+        assert!(with(&[("a", "123456789")]).is_ok());
+        assert_eq!(with(&[("a", "1234567890")]), Err(Violation::MetadataTooLarge { bytes: 11, max: 10 }));
+        assert_eq!(
+            with(&[("a", ""), ("b", ""), ("c", "")]),
+            Err(Violation::MetadataTooMany { count: 3, max: 2 })
+        );
+        assert_eq!(with(&[("", "x")]), Err(Violation::MetadataNameEmpty));
+        let refused = Violation::MetadataName { name: "é".into(), normalised: "_".into() };
+        assert_eq!(with(&[("é", "x")]), Err(refused));
+    }
+}
