@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, de::Error};
 
+use crate::model::Timestamp;
+
 /// A duration such as `500ms`, `60s`, `10m`, `1h30m`, `7d`; a bare `0` is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span(pub(super) Duration);
@@ -11,6 +13,10 @@ pub(super) struct Span(pub(super) Duration);
 /// A number of bytes such as `262144`, `64KiB`, `64MiB`, `1GiB`, `10MB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size(pub(super) u64);
+
+/// A point in time in RFC 3339.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment(pub(super) Timestamp);
 
 /// Text that never shows in messages.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -55,6 +61,12 @@ impl<'de> Deserialize<'de> for Size {
         size(&text).map(Size).ok_or_else(|| {
             D::Error::custom(format!("not a size: '{text}'; write bytes or a number with a unit: 64KiB, 64MiB, 1GiB"))
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Moment).map_err(D::Error::custom)
     }
 }
 

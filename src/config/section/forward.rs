@@ -49,7 +49,12 @@ pub(super) fn fill(raw: Raw, own: SocketAddr, context: &mut Context<'_>) -> Opti
         }
     }
     settings.ca_file = raw.ca_file;
-    put(&mut settings.selector, raw.selector);
+    if let Some(selector) = raw.selector {
+        match selector.parse() {
+            Ok(selector) => settings.selector = selector,
+            Err(error) => context.wrong("forward.selector", error, r#"write {job="nginx", host=~"web-.*"}"#),
+        }
+    }
     put(&mut settings.batch_bytes, raw.batch_bytes);
     put(&mut settings.batch_entries, raw.batch_entries);
     put(&mut settings.timeout, raw.timeout);

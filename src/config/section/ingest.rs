@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Context, put};
 use crate::{
-    config::value::{Size, Span},
+    config::value::{Moment, Size, Span},
     ingest::{LimitOverrides, Settings},
     model::TenantId,
 };
@@ -47,7 +47,8 @@ struct RawLimits {
     discover_service_name: Option<bool>,
     service_name_labels: Option<Vec<String>>,
     enforced_labels: Option<Vec<String>>,
-    block_ingestion: Option<bool>,
+    block_ingestion_until: Option<Moment>,
+    block_ingestion_status: Option<u16>,
 }
 
 impl From<RawLimits> for LimitOverrides {
@@ -72,7 +73,8 @@ impl From<RawLimits> for LimitOverrides {
             discover_service_name: raw.discover_service_name,
             service_name_labels: raw.service_name_labels,
             enforced_labels: raw.enforced_labels,
-            block_ingestion: raw.block_ingestion,
+            block_ingestion_until: raw.block_ingestion_until.map(|moment| Some(moment.0)),
+            block_ingestion_status: raw.block_ingestion_status,
         }
     }
 }

@@ -96,8 +96,8 @@ pub(super) fn fill(
     report: &mut Report,
 ) -> Settings {
     let mut context = Context { root, environment, report };
-    let (auth, is_insecure_allowed) = auth::fill(raw.auth, &mut context);
-    let listen = listen::fill(raw.listen, auth.is_on() || is_insecure_allowed, &mut context);
+    let (auth, insecure_no_auth) = auth::fill(raw.auth, &mut context);
+    let listen = listen::fill(raw.listen, auth.is_on() || insecure_no_auth, &mut context);
     let redact = plain::redact(raw.redact);
     let mut analyze = analyze::fill(raw.analyze, &mut context);
     let (llm, explain) = llm::fill(raw.llm, redact, analyze.dedup, &mut context);
