@@ -78,3 +78,6 @@ pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
     report.into_result(settings)
 }
 
+
+#[cfg(test)]
+mod tests;
