@@ -271,7 +271,7 @@ mod tests {
         assert_eq!((window.lines, window.suspicious, stat.count), (100, 10, 100));
         assert_eq!(
             (stat.head.line.as_str(), stat.tail.as_ref().unwrap().line.as_str()),
-            ("line 1", "line 99")
+            ("line 1", "line 100")
         );
         assert_eq!(
             stat.telling.iter().map(|e| e.line.as_str()).collect::<Vec<_>>(),
