@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a report for the person who runs it")]
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fs::File,
     io::{BufRead, BufReader},
@@ -18,6 +19,7 @@ use anyhow::Context;
 use sigyn::{
     analyze::mine::{Miner, Settings},
     model::Timestamp,
+    wire::envelope,
 };
 
 #[derive(serde::Deserialize)]
@@ -42,21 +44,26 @@ fn main() -> anyhow::Result<()> {
     };
     let show = arguments.next();
     let systems = systems(Path::new(&folder))?;
-    for (name, of) in [("content", content as fn(&Labelled) -> &str), ("raw", raw)] {
+    for (name, of) in [("content", content as fn(&Labelled) -> Cow<'_, str>), ("raw", raw)] {
         report(name, of, &systems, show.as_deref());
     }
     Ok(())
 }
 
-fn content(line: &Labelled) -> &str {
-    &line.content
+fn content(line: &Labelled) -> Cow<'_, str> {
+    Cow::Borrowed(&line.content)
 }
 
-fn raw(line: &Labelled) -> &str {
-    &line.raw
+fn raw(line: &Labelled) -> Cow<'_, str> {
+    envelope::open(line.raw.as_bytes()).message
 }
 
-fn report(name: &str, of: fn(&Labelled) -> &str, systems: &[(String, Vec<Labelled>)], show: Option<&str>) {
+fn report(
+    name: &str,
+    of: fn(&Labelled) -> Cow<'_, str>,
+    systems: &[(String, Vec<Labelled>)],
+    show: Option<&str>,
+) {
     let (mut ga, mut fga, mut lines, mut spent) = (0.0, 0.0, 0usize, Duration::ZERO);
     for (system, labelled) in systems {
         let (score, ids, texts) = mine(labelled, of);
@@ -79,11 +86,11 @@ fn report(name: &str, of: fn(&Labelled) -> &str, systems: &[(String, Vec<Labelle
     );
 }
 
-fn mine(labelled: &[Labelled], of: fn(&Labelled) -> &str) -> (Score, Vec<u64>, HashMap<u64, String>) {
+fn mine(labelled: &[Labelled], of: fn(&Labelled) -> Cow<'_, str>) -> (Score, Vec<u64>, HashMap<u64, String>) {
     let mut miner = Miner::new(&Settings::default(), 1, Arc::new(AtomicU64::new(1)));
     let started = Instant::now();
     let seen: Vec<_> =
-        labelled.iter().map(|line| miner.observe(of(line), Timestamp::default()).template).collect();
+        labelled.iter().map(|line| miner.observe(&of(line), Timestamp::default()).template).collect();
     let spent = started.elapsed();
     let ids: Vec<u64> = seen.into_iter().map(|id| miner.resolve(id).0).collect();
     let texts = miner.templates().map(|template| (template.id.0, template.text.clone())).collect();

@@ -1,3 +1,7 @@
 //! The `sigyn` program: see `sigyn::cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sigyn::cli::main()
+}

@@ -39,9 +39,6 @@ pub enum AppError {
     /// The socket.
     #[error(transparent)]
     Bind(#[from] listen::BindError),
-    /// The address would be open to everybody.
-    #[error(transparent)]
-    Exposed(#[from] listen::Exposed),
     /// The database could not be opened.
     #[error(transparent)]
     Open(#[from] store::OpenError),
@@ -81,7 +78,6 @@ pub struct App {
 impl App {
     /// Checks, binds, opens the store and starts every engine and door.
     pub async fn start(settings: Settings) -> Result<Self, AppError> {
-        listen::check_exposure(settings.listen.addr, settings.auth.is_on(), settings.insecure_no_auth)?;
         let metrics = Metrics::new()?;
         let clock = Clock::system();
         let started = clock.now();
@@ -102,7 +98,7 @@ impl App {
         let about = About {
             started,
             model,
-            budget: settings.model.as_ref().map(|m| budget(&m.explain.budget)).unwrap_or_default(),
+            budget: budget(&settings.explain.budget),
             forward: settings.forward.is_some(),
         };
         let query = Query::new(store.clone(), clock.clone(), about);
@@ -178,11 +174,11 @@ fn start_explainer(
     metrics: &Metrics,
     engines: &Supervisor,
 ) -> Result<Option<String>, AppError> {
-    let Some(configured) = &settings.model else { return Ok(None) };
-    let model = Model::new(configured.llm.clone(), clock.clone())?;
+    let Some(configured) = &settings.llm else { return Ok(None) };
+    let model = Model::new(configured.clone(), clock.clone())?;
     let name = model.full_name(crate::llm::Tier::Explain);
     let explainer =
-        Explainer::new(store.clone(), model, configured.explain.clone(), clock.clone(), metrics.llm.clone());
+        Explainer::new(store.clone(), model, settings.explain.clone(), clock.clone(), metrics.llm.clone());
     engines.spawn("explain", explainer.run(engines.stop_token()));
     Ok(Some(name))
 }
@@ -196,7 +192,7 @@ async fn start_analysis(
     engines: &Supervisor,
 ) -> Result<(), AppError> {
     let mut analysis = settings.analyze.clone();
-    analysis.ask_model = settings.model.is_some();
+    analysis.ask_model = settings.llm.is_some();
     let (store, clock, metrics) = (store.clone(), clock.clone(), metrics.analyze.clone());
     let restored = tokio::task::spawn_blocking(move || {
         Analyzer::restore(store, Arc::new(sifter), analysis, clock, metrics)

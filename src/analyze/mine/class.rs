@@ -146,6 +146,7 @@ impl Kind {
 pub(super) enum Class {
     Plain,
     Weak,
+    Upper,
     Fixed,
     Value(Kind),
     /// A constant beginning of the given length, then a value (`blk_123`).
@@ -179,6 +180,7 @@ fn plain(word: &[u8]) -> Class {
     match word.len() {
         3 if is_calendar(word) => Class::Value(Kind::Date),
         2..=12 if is_fixed(word) => Class::Fixed,
+        2.. if word.iter().all(|b| b.is_ascii_uppercase() || *b == b'_') => Class::Upper,
         _ => Class::Plain,
     }
 }

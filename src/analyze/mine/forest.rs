@@ -51,6 +51,8 @@ pub(super) struct Forest {
 const CROWDED: usize = 48;
 /// With more candidates than this, one equal word is enough.
 const OVERCROWDED: usize = 128;
+/// Names in capitals are states: so many must have been seen before they are taken for a value.
+const FIRM: usize = 24;
 /// Templates in a leaf at most; bounds the work of one message. The one unused for longest goes.
 const LEAF_MAX: usize = 256;
 
@@ -152,7 +154,7 @@ impl Forest {
         let mut found = std::mem::take(&mut self.differences);
         found.retain(|(difference, _)| needed(difference, crowd).is_some());
         found.sort_unstable_by_key(|(difference, place)| {
-            (difference.strong, difference.weak, difference.mask, self.id_at(*place))
+            (difference.firm, difference.strong, difference.weak, difference.mask, self.id_at(*place))
         });
         let family = found.chunk_by(|(a, _), (b, _)| a.mask == b.mask).find_map(|group| {
             let (difference, _) = group.first()?;
@@ -407,6 +409,9 @@ impl Forest {
 fn needed(difference: &Difference, crowd: usize) -> Option<usize> {
     if difference.equal == 0 {
         return None;
+    }
+    if difference.firm > 0 {
+        return (difference.firm + difference.strong <= difference.equal).then_some(FIRM);
     }
     if difference.strong == 0 {
         return (difference.weak <= difference.equal * 2).then_some(2);

@@ -84,6 +84,7 @@ fn part_code(part: Part) -> u8 {
         Part::Word(Role::Weak) => 2,
         Part::Word(Role::Fixed) => 3,
         Part::Word(Role::Slot) => 4,
+        Part::Word(Role::Upper) => 5,
     }
 }
 
@@ -94,6 +95,7 @@ fn part(code: u8) -> Option<Part> {
         2 => Part::Word(Role::Weak),
         3 => Part::Word(Role::Fixed),
         4 => Part::Word(Role::Slot),
+        5 => Part::Word(Role::Upper),
         _ => return None,
     })
 }

@@ -15,6 +15,8 @@ pub(super) enum Role {
     Plain,
     /// Text that looks like a name and varies easily.
     Weak,
+    /// All capitals: the name of a state or constant; varies only if very many are seen.
+    Upper,
     /// A level or outcome word: it tells events apart and never becomes a placeholder.
     Fixed,
     /// One or more variable parts next to each other.
@@ -159,7 +161,7 @@ impl Scanner<'_> {
             Some(quoted) => self.quoted(quoted),
             None => self.at += 1,
         }
-        if byte == b'=' && self.is_empty_value() {
+        if byte == b'=' && self.is_empty_value() || byte == b'(' && self.is_empty_bracket() {
             self.slot(Kind::Empty, self.at, self.at);
         }
     }
@@ -170,6 +172,12 @@ impl Scanner<'_> {
         let after = self.text.get(self.at);
         before.is_some_and(u8::is_ascii_alphabetic)
             && after.is_none_or(|b| class::of(*b) & SPACE != 0 || *b == b',' || *b == b';')
+    }
+
+    /// ` ()`: a value in brackets that is empty here; `name()` is none.
+    fn is_empty_bracket(&self) -> bool {
+        let before = self.at.checked_sub(2).and_then(|i| self.text.get(i));
+        before == Some(&b' ') && self.text.get(self.at) == Some(&b')')
     }
 
     fn quoted(&mut self, end: usize) {
@@ -247,11 +255,26 @@ impl Scanner<'_> {
             Class::Weak => self.push(Role::Weak, start, end),
             Class::Fixed => self.push(Role::Fixed, start, end),
             Class::Value(kind) => self.slot(kind, start, end),
+            Class::Upper => self.push(Role::Upper, start, end),
+            Class::Prefixed(length, kind) if self.goes_on(start, length) => {
+                self.extend_slot(kind, start, end);
+            }
             Class::Prefixed(length, kind) => {
                 self.push(Role::Plain, start, start + length);
                 self.slot(kind, start + length, end);
             }
         }
+    }
+
+    /// Whether a prefixed value at `start` continues a list: the value before it has the same prefix.
+    fn goes_on(&self, start: usize, length: usize) -> bool {
+        let [.., prefix, last] = self.out.words.as_slice() else { return false };
+        let gap = self.text.get(last.end as usize..start).unwrap_or_default();
+        last.role == Role::Slot
+            && prefix.end == last.start
+            && gap.iter().all(|b| class::of(*b) & class::JOIN != 0)
+            && self.text.get(prefix.start as usize..prefix.end as usize)
+                == self.text.get(start..start + length)
     }
 
     fn push(&mut self, role: Role, start: usize, end: usize) {

@@ -29,6 +29,8 @@ pub struct Template {
 pub(super) struct Difference {
     /// The words that differ, one bit each.
     pub(super) mask: u128,
+    /// Differing words in capitals.
+    pub(super) firm: u32,
     /// Differing words of ordinary text.
     pub(super) strong: u32,
     /// Differing words that look like names or values.
@@ -59,7 +61,9 @@ impl Template {
             found.mask |= 1 << bit.min(127);
             match (mine.part, theirs.part) {
                 (Part::Word(Role::Fixed), _) | (_, Part::Word(Role::Fixed)) => return None,
-                (Part::Word(Role::Plain), Part::Word(Role::Plain)) => found.strong += 1,
+                (Part::Word(Role::Upper), _) | (_, Part::Word(Role::Upper)) => found.firm += 1,
+                (Part::Word(Role::Plain), Part::Word(Role::Plain | Role::Weak))
+                | (Part::Word(Role::Weak), Part::Word(Role::Plain)) => found.strong += 1,
                 _ => found.weak += 1,
             }
         }

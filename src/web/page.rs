@@ -1,0 +1,145 @@
+//! Values in, HTML out: the state, the findings, or how to send the first line.
+
+use super::html::Html;
+use crate::{
+    model::{EvidenceLine, Finding, Severity},
+    query::{Status, Verdict},
+    store::finding::FindingSummary,
+};
+
+/// Evidence lines shown per finding; the API has them all.
+const EVIDENCE_SHOWN: usize = 8;
+
+/// What the page shows.
+pub struct View {
+    /// How the server is doing.
+    pub status: Status,
+    /// Counts of all findings.
+    pub summary: FindingSummary,
+    /// The newest findings.
+    pub findings: Vec<Finding>,
+}
+
+/// The whole page.
+pub fn render(view: &View, scheme: &'static str, address: &str) -> String {
+    let mut html = Html::default();
+    html.markup(concat!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">",
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">",
+        "<meta name=\"color-scheme\" content=\"light dark\"><title>Sigyn</title>",
+        "<link rel=\"stylesheet\" href=\"/web/style.css\">",
+        "<script src=\"/web/live.js\" defer></script></head>\n<body><header><h1>Sigyn</h1>",
+        "<p id=\"live\" role=\"status\">not live</p></header>\n<main>"
+    ));
+    state(&mut html, view);
+    if view.status.verdict == Verdict::Waiting {
+        snippet(&mut html, scheme, address);
+    }
+    html.markup("<section aria-label=\"Findings\"><h2>Newest findings</h2>");
+    if view.findings.is_empty() {
+        html.element("<p class=\"empty\">", nothing(view.status.verdict), "</p>");
+    }
+    for found in &view.findings {
+        finding(&mut html, found);
+    }
+    html.markup("</section></main>\n<footer><a href=\"/api/v1/openapi.json\">API</a> · ");
+    html.markup("<a href=\"/api/v1/status\">status</a> · <a href=\"/metrics\">metrics</a> · version ");
+    html.text(view.status.version).markup("</footer></body></html>\n");
+    html.finish()
+}
+
+fn state(html: &mut Html, view: &View) {
+    let status = &view.status;
+    let (open, sentence) = match status.verdict {
+        Verdict::Waiting => ("<section class=\"state waiting\"><p>", "No lines have come yet."),
+        Verdict::Behind => ("<section class=\"state trouble\"><p>", "The analysis is behind the intake."),
+        Verdict::AnalysisFailed => (
+            "<section class=\"state trouble\"><p>",
+            "The model could not be asked; the rules' findings stand.",
+        ),
+        Verdict::Findings => ("<section class=\"state found\"><p>", "There are open findings."),
+        Verdict::NothingFound => {
+            ("<section class=\"state quiet\"><p>", "Everything was read; nothing is open.")
+        }
+    };
+    html.element(open, sentence, "</p>");
+    if let Some(error) = &status.analysis.last_error {
+        html.element("<p class=\"error\">last failed window: ", error, "</p>");
+    }
+    html.markup("<dl>");
+    for severity in Severity::ALL.into_iter().rev() {
+        let count = view.summary.by_severity.get(severity.as_str()).copied().unwrap_or(0);
+        if count > 0 {
+            fact(html, severity.as_str(), &count.to_string());
+        }
+    }
+    fact(html, "open", &status.open_findings.to_string());
+    fact(html, "streams", &status.intake.streams.to_string());
+    fact(html, "blocks to analyse", &status.analysis.behind_blocks.to_string());
+    fact(html, "model", status.model.name.as_deref().unwrap_or("none, rules only"));
+    html.markup("</dl></section>");
+}
+
+fn fact(html: &mut Html, name: &str, value: &str) {
+    html.element("<div><dt>", name, "</dt>").element("<dd>", value, "</dd></div>");
+}
+
+fn nothing(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Waiting => "Nothing can be found before lines come.",
+        Verdict::Behind => "Nothing yet; not everything has been read.",
+        Verdict::AnalysisFailed => "The rules found nothing; the model could not be asked.",
+        Verdict::Findings | Verdict::NothingFound => "Nothing found.",
+    }
+}
+
+/// How to point Promtail here.
+fn snippet(html: &mut Html, scheme: &'static str, address: &str) {
+    html.markup(
+        "<section><h2>Send the first line</h2><p>In Promtail's configuration:</p><pre>clients:\n  - url: ",
+    );
+    html.markup(scheme).markup("://").text(address).markup("/loki/api/v1/push</pre></section>");
+}
+
+fn finding(html: &mut Html, found: &Finding) {
+    html.markup(match found.severity {
+        Severity::Critical => "<article class=\"critical\">",
+        Severity::High => "<article class=\"high\">",
+        Severity::Medium => "<article class=\"medium\">",
+        Severity::Low => "<article class=\"low\">",
+        Severity::Info => "<article class=\"info\">",
+    });
+    html.element("<h3><span class=\"severity\">", found.severity.as_str(), "</span> ");
+    html.text(&found.title).markup("</h3><p class=\"meta\">");
+    html.element("<time>", &found.last_seen.to_string(), "</time>");
+    html.element(" · ", found.category.as_str(), "").element(" · ", found.status.as_str(), "");
+    html.element(" · ", &found.count.to_string(), " events");
+    for host in &found.hosts {
+        html.element(" · ", host, "");
+    }
+    html.element("</p><p>", &found.summary, "</p>");
+    if !found.recommendation.is_empty() {
+        html.element("<p class=\"advice\">", &found.recommendation, "</p>");
+    }
+    if let Some(note) = &found.note {
+        html.element("<p class=\"note\">Note: ", note, "</p>");
+    }
+    evidence(html, &found.id.0, &found.evidence);
+    html.markup("</article>");
+}
+
+fn evidence(html: &mut Html, id: &str, lines: &[EvidenceLine]) {
+    html.element("<details id=\"e-", id, "\">").element(
+        "<summary>",
+        &lines.len().to_string(),
+        " lines</summary><pre>",
+    );
+    for line in lines.iter().take(EVIDENCE_SHOWN) {
+        html.element("", &line.timestamp_ns.to_string(), " ").text(&line.line).markup("\n");
+    }
+    let hidden = lines.len().saturating_sub(EVIDENCE_SHOWN);
+    if hidden > 0 {
+        html.element("… and ", &hidden.to_string(), " more\n");
+    }
+    html.element("</pre><a href=\"/api/v1/findings/", id, "/context\">lines around these</a></details>");
+}
