@@ -14,7 +14,7 @@ fn parts() -> PathBuf {
 
 /// Runs a client's script; it must succeed, and its line must arrive.
 #[track_caller]
-fn check(server: &TestServer, output: Output, line: &str) {
+fn check(server: &TestServer, output: &Output, line: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     wait_for(&format!("'{line}'"), Duration::from_secs(15), || {
         server.lines("{}").iter().any(|stored| stored.contains(line)).then_some(())
@@ -27,7 +27,7 @@ fn python(server: &TestServer, script: &str, line: &str) {
         return skip("the Python clients are not installed");
     }
     let script = script.replace("URL", &format!("http://127.0.0.1:{}/loki/api/v1/push", server.port));
-    check(server, Command::new(python).args(["-c", &script]).output().unwrap(), line);
+    check(server, &Command::new(python).args(["-c", &script]).output().unwrap(), line);
 }
 
 fn node(server: &TestServer, script: &str, line: &str) {
@@ -36,7 +36,7 @@ fn node(server: &TestServer, script: &str, line: &str) {
         return skip("the Node clients are not installed");
     }
     let script = script.replace("URL", &format!("http://127.0.0.1:{}", server.port));
-    check(server, Command::new("node").args(["-e", &script]).current_dir(folder).output().unwrap(), line);
+    check(server, &Command::new("node").args(["-e", &script]).current_dir(folder).output().unwrap(), line);
 }
 
 #[test]

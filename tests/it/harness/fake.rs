@@ -20,7 +20,6 @@ use super::http::read_head;
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -167,9 +166,8 @@ fn serve(
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     loop {
-        let (first, headers) = read_head(&mut reader)?;
-        let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
-        let mut request = Recorded { path, headers, body: Vec::new() };
+        let (_, headers) = read_head(&mut reader)?;
+        let mut request = Recorded { headers, body: Vec::new() };
         let length = request.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
         request.body = vec![0; length];
         reader.read_exact(&mut request.body)?;

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -112,11 +112,6 @@ impl TestServer {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// The temporary folder.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Ends the server at once, as a power cut would.
     pub fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -194,10 +189,13 @@ impl TestServer {
     }
 
     /// A metric's samples added up; `selection` is a part of the sample's name and labels.
-    pub fn metric(&self, selection: &str) -> f64 {
+    pub fn metric(&self, selection: &str) -> u64 {
         let text = self.get("/metrics").text();
         let samples = text.lines().filter(|line| !line.starts_with('#') && line.contains(selection));
-        samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        samples
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .map(|value| value as u64)
+            .sum()
     }
 }
 
