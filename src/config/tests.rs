@@ -26,7 +26,15 @@ fn every_mistake_is_listed_at_once_with_its_line_and_mend() {
     let yaml = "listen:\n  adress: 127.0.0.1:1\n  idle_timeout: soon\nstore:\n  readers: 0\n  max_bytes: [1]\n\
                 llm:\n  provider: skynet\nauth:\n  tokens:\n    - {name: a, secret: x, roles: [root]}\n";
     let text = from(yaml, &[("SIGYN_ANALYZE_WINDOW", "x")]).unwrap_err().to_string();
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    sigyn.yaml:2: listen.adress: unknown key; did you mean 'address'?
+    sigyn.yaml:3: listen.idle_timeout: not a duration: 'soon'; write a number with a unit: 500ms, 60s, 10m, 1h30m, 7d
+    sigyn.yaml:6: store.max_bytes: is a list; write text
+    environment SIGYN_ANALYZE_WINDOW: analyze.window: not a duration: 'x'; write a number with a unit: 500ms, 60s, 10m, 1h30m, 7d
+    sigyn.yaml:11: auth.tokens[0].roles: unknown role 'root'; write some of: push, read, admin
+    sigyn.yaml:8: llm.provider: unknown provider 'skynet'; write openai (or compatible), anthropic, ollama or none
+    sigyn.yaml:5: store.readers: must not be 0; leave the key out for the default
+    ");
 }
 
 #[test]
@@ -41,7 +49,8 @@ fn broken_yaml_names_its_line() {
 #[test]
 fn flags_come_before_environment_and_environment_before_file() {
     let yaml = "analyze: {window: 10s, dedup: 2h}\nlisten: {max_connections: 5}";
-    let settings = from(yaml, &[("SIGYN_ANALYZE_WINDOW", "20s"), ("SIGYN_ANALYZE_GROUP_BY", "[a, b]")]).unwrap();
+    let settings =
+        from(yaml, &[("SIGYN_ANALYZE_WINDOW", "20s"), ("SIGYN_ANALYZE_GROUP_BY", "[a, b]")]).unwrap();
     assert_eq!(settings.analyze.window, Duration::from_secs(20));
     assert_eq!(settings.analyze.dedup, Duration::from_secs(7_200));
     assert_eq!(settings.analyze.group_by, ["a", "b"]);
@@ -76,7 +85,10 @@ fn the_known_variables_choose_the_provider() {
     };
     assert_eq!(model(&[]), None);
     assert_eq!(model(&[("OPENAI_API_KEY", "k")]).unwrap(), "openai gpt-4o-mini");
-    assert_eq!(model(&[("OPENAI_API_KEY", "k"), ("ANTHROPIC_API_KEY", "k")]).unwrap(), "anthropic claude-haiku-4-5");
+    assert_eq!(
+        model(&[("OPENAI_API_KEY", "k"), ("ANTHROPIC_API_KEY", "k")]).unwrap(),
+        "anthropic claude-haiku-4-5"
+    );
     assert_eq!(model(&[("LLM_BASE_URL", "http://h/v1"), ("LLM_MODEL", "m")]).unwrap(), "openai m");
     assert_eq!(model(&[("OLLAMA_MODEL", "qwen")]).unwrap(), "ollama qwen");
     assert!(from("", &[("LLM_BASE_URL", "http://h/v1")]).unwrap_err().to_string().contains("llm.model"));
