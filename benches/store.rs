@@ -2,6 +2,8 @@
 //!
 //! Data goes to the system's temporary folder; point `TMPDIR` at the disk that is to be measured.
 
+#![expect(clippy::expect_used, reason = "a benchmark that cannot run says why and ends")]
+
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,

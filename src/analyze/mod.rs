@@ -17,7 +17,6 @@ pub mod window;
 
 mod commit;
 mod group;
-
 mod settings;
 
 pub use settings::Settings;

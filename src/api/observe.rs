@@ -141,3 +141,43 @@ fn code_of(status: StatusCode) -> &'static str {
         _ => "internal",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, middleware, routing::get};
+    use prometheus::IntCounter;
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    async fn doomed() -> &'static str {
+        if true {
+            panic!("boom");
+        }
+        ""
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_counted_and_answered_in_the_shape_of_its_path() {
+        let panics = IntCounter::new("panics", "panics").unwrap();
+        let router: Router = Router::new()
+            .route("/api/v1/x", get(doomed))
+            .route("/loki/x", get(doomed))
+            .layer(CatchPanicLayer::custom(on_panic(panics.clone())))
+            .layer(middleware::from_fn(json_errors));
+        let mut texts = Vec::new();
+        for path in ["/api/v1/x", "/loki/x"] {
+            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let bytes = to_bytes(answer.into_body(), ERROR_TEXT_MAX).await.unwrap();
+            texts.push(String::from_utf8(bytes.to_vec()).unwrap());
+        }
+        assert_eq!(panics.get(), 2);
+        assert_eq!(
+            texts,
+            [r#"{"error":{"code":"internal","message":"internal error"}}"#, "internal error\n"]
+        );
+    }
+}

@@ -237,3 +237,92 @@ impl Ingest {
         Arc::clone(tenants.entry(id.clone()).or_insert_with(new))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+
+    use super::*;
+    use crate::{store, telemetry::StoreMetrics};
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_226_529);
+
+    /// A push path over a real database in a folder that goes away with it.
+    fn ingest(settings: Settings) -> (Ingest, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::new();
+        let clock = Clock::manual(NOW);
+        let store_settings = store::Settings { data_dir: dir.path().into(), ..store::Settings::default() };
+        let metrics = StoreMetrics::register(&registry).unwrap();
+        let store = Store::open(&store_settings, clock.clone(), metrics).unwrap();
+        (Ingest::new(settings, store, clock, IngestMetrics::register(&registry).unwrap()), dir)
+    }
+
+    async fn push(ingest: &Ingest, body: &str) -> Result<Accepted, PushRefused> {
+        let format = Format::from_headers(Some(b"application/json"), None, false).unwrap();
+        ingest.accept(&TenantId::single(), format, Bytes::copy_from_slice(body.as_bytes())).await
+    }
+
+    fn body(streams: &[(&str, i64)]) -> String {
+        let streams: Vec<String> = streams
+            .iter()
+            .map(|(app, secs)| {
+                format!(r#"{{"stream":{{"app":"{app}"}},"values":[["{secs}000000000","line of {app}"]]}}"#)
+            })
+            .collect();
+        format!(r#"{{"streams":[{}]}}"#, streams.join(","))
+    }
+
+    /// The lines in the intake log, block by block.
+    async fn stored(ingest: &Ingest) -> Vec<String> {
+        let blocks = ingest.0.store.read(|conn| store::block::read_after(conn, 0, 1 << 20)).await.unwrap();
+        blocks
+            .iter()
+            .flat_map(|block| block.iter().map(|entry| String::from_utf8(entry.line.to_vec()).unwrap()))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn valid_neighbours_of_a_refused_entry_are_stored() {
+        let (ingest, _dir) = ingest(Settings::default());
+        let now = NOW.as_secs();
+        let refused = push(&ingest, &body(&[("good", now), ("old", 5), ("fine", now)])).await.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "entry for stream '{app=\"old\", service_name=\"old\"}' has timestamp too old: 1970-01-01T00:00:05Z, \
+             oldest acceptable timestamp is: 2026-11-14T02:02:09Z"
+        );
+        assert_eq!(stored(&ingest).await, ["line of good", "line of fine"]);
+    }
+
+    #[tokio::test]
+    async fn a_retried_push_is_acknowledged_without_a_second_copy() {
+        let (ingest, _dir) = ingest(Settings::default());
+        let body = body(&[("a", NOW.as_secs())]);
+        assert_eq!(push(&ingest, &body).await.unwrap(), Accepted { lines: 1, is_duplicate: false });
+        assert_eq!(push(&ingest, &body).await.unwrap(), Accepted { lines: 1, is_duplicate: true });
+        assert_eq!(stored(&ingest).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_partly_refused_push_is_not_taken_for_its_own_copy_when_it_comes_again() {
+        let limits = Limits { per_stream_rate_bytes: 1, per_stream_burst_bytes: 9, ..Limits::default() };
+        let (ingest, _dir) = ingest(Settings { limits, ..Settings::default() });
+        // `line of a` is 9 bytes and fits the burst, `line of bb` never does until the burst grows with time.
+        let twice = body(&[("a", NOW.as_secs()), ("bb", NOW.as_secs())]);
+        assert!(matches!(push(&ingest, &twice).await, Err(PushRefused::TooFast(_))));
+        assert_eq!(stored(&ingest).await, ["line of a"]);
+        ingest.0.clock.advance(Duration::from_secs(100));
+        // The same stream is refused again: nothing new is stored, and the client is told again.
+        assert!(matches!(push(&ingest, &twice).await, Err(PushRefused::TooFast(_))));
+        assert_eq!(stored(&ingest).await, ["line of a"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_to_store_is_told_apart_from_nothing_sent() {
+        let (ingest, _dir) = ingest(Settings::default());
+        assert!(matches!(push(&ingest, "{}").await, Err(PushRefused::NoStreams)));
+        let empty = r#"{"streams":[{"stream":{"a":"b"},"values":[]}]}"#;
+        assert_eq!(push(&ingest, empty).await.unwrap(), Accepted { lines: 0, is_duplicate: false });
+    }
+}

@@ -69,6 +69,11 @@ impl Breaker {
         }
     }
 
+    /// How long calls are still refused; asking changes nothing.
+    pub fn pause_left(&self, now: Timestamp) -> Option<Duration> {
+        self.lock().until.filter(|until| now < *until).map(|until| until.since(now))
+    }
+
     /// Where it stands.
     pub fn state(&self, now: Timestamp) -> BreakerState {
         let inner = self.lock();

@@ -151,6 +151,11 @@ impl Model {
         self.breaker.state(now)
     }
 
+    /// How long the breaker still refuses calls.
+    pub fn pause_left(&self, now: Timestamp) -> Option<Duration> {
+        self.breaker.pause_left(now)
+    }
+
     async fn exchange(&self, model: &str, ask: &Ask<'_>) -> Result<Answer, LlmError> {
         let response = self.client.send(self.request(model, ask)?).await?;
         if !(200..300).contains(&response.status) {

@@ -86,12 +86,12 @@ fn cut(lines: Vec<StoredLine>, limit: usize, labels: &HashMap<StreamId, Labels>)
             answer.is_cut = true;
             break;
         }
-        answer.entries.push(view(line, labels));
+        answer.entries.push(view(&line, labels));
     }
     answer
 }
 
-fn view(line: StoredLine, labels: &HashMap<StreamId, Labels>) -> EntryView {
+fn view(line: &StoredLine, labels: &HashMap<StreamId, Labels>) -> EntryView {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     EntryView {
         stream: labels.get(&line.stream).cloned().unwrap_or_default(),

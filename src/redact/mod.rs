@@ -14,6 +14,7 @@ mod view;
 pub use address::{Found, addresses};
 pub use redacted::Redacted;
 pub use session::Session;
+pub use view::without_invisible;
 
 use std::ops::Range;
 
@@ -61,7 +62,7 @@ impl Redactor {
 
     /// Masks one text. Addresses stay; pseudonyms need a [`Session`].
     pub fn redact(&self, text: &str) -> Redacted {
-        let visible = view::without_invisible(text);
+        let visible = without_invisible(text);
         if !self.masks {
             return Redacted::trusted(visible);
         }

@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(line: &str, ip: &str, method: &str, target: &str, status: u16, agent: &str) {
+    fn check(line: &str, ip: &str, (method, target): (&str, &str), status: u16, agent: &str) {
         let request = parse(line).expect("a request");
         assert_eq!(request.ip.as_deref(), Some(ip));
         assert_eq!((&*request.method, &*request.target, request.status), (method, target, status));
@@ -275,48 +275,42 @@ mod tests {
         check(
             &format!(r#"192.0.2.7 - - {time} "GET /a?b=1 HTTP/1.1" 404 12 "-" "curl/8""#),
             "192.0.2.7",
-            "GET",
-            "/a?b=1",
+            ("GET", "/a?b=1"),
             404,
             "curl/8",
         );
         check(
             &format!(r#"shop:443 2001:db8::1 - bob {time} "POST / HTTP/2.0" 200 1"#),
             "2001:db8::1",
-            "POST",
-            "/",
+            ("POST", "/"),
             200,
             "",
         );
         check(
             r#"INFO:     198.51.100.2:5000 - "GET /x HTTP/1.1" 500 Internal"#,
             "198.51.100.2",
-            "GET",
-            "/x",
+            ("GET", "/x"),
             500,
             "",
         );
         check(
             r#"192.0.2.7:4001 [21/Nov/2026:10:00:00.1] web app/s1 0/0/1/2/3 503 217 - - SC-- 1/1/0/0/0 0/0 "GET /y HTTP/1.1""#,
             "192.0.2.7",
-            "GET",
-            "/y",
+            ("GET", "/y"),
             503,
             "",
         );
         check(
             r#"{"request":{"remote_ip":"192.0.2.7","proto":"HTTP/2.0","method":"GET","uri":"/z","headers":{"User-Agent":["a b"]}},"status":200}"#,
             "192.0.2.7",
-            "GET",
-            "/z",
+            ("GET", "/z"),
             200,
             "a b",
         );
         check(
             r#"{"remote_addr":"192.0.2.7","request":"GET /q HTTP/1.1","status":"301","http_user_agent":"x"}"#,
             "192.0.2.7",
-            "GET",
-            "/q",
+            ("GET", "/q"),
             301,
             "x",
         );

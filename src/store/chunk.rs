@@ -23,12 +23,25 @@ pub(crate) struct EncodedChunk {
     pub(crate) payload: Vec<u8>,
 }
 
-/// Compresses the collected entries of a stream; `None` when there are none.
-pub(crate) fn encode(stream: StreamId, encoder: Encoder) -> Result<Option<EncodedChunk>, StoreError> {
-    let Some((min, max)) = encoder.range() else { return Ok(None) };
-    let (entries, line_bytes) = (encoder.entries(), encoder.line_bytes() as u64);
-    let payload = zstd::bulk::compress(&encoder.finish(), LEVEL).map_err(|error| damaged(&error))?;
-    Ok(Some(EncodedChunk { stream, min, max, entries, line_bytes, payload }))
+/// Makes chunks; kept for a whole step, because setting up the compressor costs more than a small chunk does.
+pub(crate) struct ChunkEncoder(zstd::bulk::Compressor<'static>);
+
+impl ChunkEncoder {
+    pub(crate) fn new() -> Result<Self, StoreError> {
+        zstd::bulk::Compressor::new(LEVEL).map(ChunkEncoder).map_err(|error| damaged(&error))
+    }
+
+    /// Compresses the collected entries of a stream; `None` when there are none.
+    pub(crate) fn encode(
+        &mut self,
+        stream: StreamId,
+        encoder: Encoder,
+    ) -> Result<Option<EncodedChunk>, StoreError> {
+        let Some((min, max)) = encoder.range() else { return Ok(None) };
+        let (entries, line_bytes) = (encoder.entries(), encoder.line_bytes() as u64);
+        let payload = self.0.compress(&encoder.finish()).map_err(|error| damaged(&error))?;
+        Ok(Some(EncodedChunk { stream, min, max, entries, line_bytes, payload }))
+    }
 }
 
 /// Decompresses and checks the payload of a chunk.
@@ -69,7 +82,7 @@ mod tests {
         for at in 0..100 {
             encoder.entry(Timestamp::from_nanos(at), b"the same line every time", std::iter::empty());
         }
-        encode(StreamId(3), encoder).unwrap().unwrap()
+        ChunkEncoder::new().unwrap().encode(StreamId(3), encoder).unwrap().unwrap()
     }
 
     #[test]

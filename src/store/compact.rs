@@ -7,14 +7,14 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use super::{
     Connection, Store, StoreError, block,
-    chunk::{self, EncodedChunk},
+    chunk::{self, ChunkEncoder, EncodedChunk},
     entries::{Encoder, Entries, RawEntry},
     position, retain,
 };
 use crate::model::{StreamId, Timestamp};
 
-/// Line bytes per step: some ten times this is held in memory for a moment, and it is what one transaction replaces.
-const STEP_BYTES: usize = 4 * 1024 * 1024;
+/// Plain bytes per step: what one transaction replaces, and about half of what is held in memory meanwhile.
+const STEP_BYTES: usize = 8 * 1024 * 1024;
 /// Line bytes per chunk: large enough to compress well, small enough to be read for a few lines of it.
 const CHUNK_BYTES: usize = 1024 * 1024;
 /// Chunks below this are worth merging.
@@ -159,6 +159,7 @@ fn chunks_of(sources: &[Entries]) -> Result<Vec<EncodedChunk>, StoreError> {
     for entry in sources.iter().flat_map(Entries::iter) {
         by_stream.entry(entry.stream).or_default().push(entry);
     }
+    let mut compressor = ChunkEncoder::new()?;
     let mut chunks = Vec::new();
     for (stream, mut entries) in by_stream {
         // Stable: entries of equal time stay in order of arrival.
@@ -167,7 +168,7 @@ fn chunks_of(sources: &[Entries]) -> Result<Vec<EncodedChunk>, StoreError> {
         let mut rest = entries.as_slice();
         while !rest.is_empty() {
             let (now, later) = rest.split_at(cut(rest));
-            chunks.extend(chunk_of(stream, now)?);
+            chunks.extend(compressor.encode(stream, collect(stream, now))?);
             rest = later;
         }
     }
@@ -185,13 +186,13 @@ fn cut(entries: &[RawEntry<'_>]) -> usize {
     fitting.count()
 }
 
-fn chunk_of(stream: StreamId, entries: &[RawEntry<'_>]) -> Result<Option<EncodedChunk>, StoreError> {
+fn collect(stream: StreamId, entries: &[RawEntry<'_>]) -> Encoder {
     let mut encoder = Encoder::with_room(entries.len(), entries.iter().map(|entry| entry.line.len()).sum());
     encoder.stream(stream, entries.len());
     for entry in entries {
         encoder.entry(entry.timestamp, entry.line, entry.metadata);
     }
-    chunk::encode(stream, encoder)
+    encoder
 }
 
 /// Of identical lines at one time the first stays. The entries are sorted by time.

@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) streams: Streams,
     pub(crate) head: watch::Sender<u64>,
-    /// The last commit failed; retention then makes room.
+    /// The last push found the disk full; retention then makes room.
     pub(crate) is_short_of_space: AtomicBool,
     pub(crate) clock: Clock,
     pub(crate) metrics: StoreMetrics,
@@ -78,9 +78,9 @@ impl Writer {
             Batch { next_seq: head.saturating_add(1), outcomes: Vec::with_capacity(appends.len()) };
         let result = batch.write(self, now, &appends, &mut writes);
         let metrics = &self.shared.metrics;
-        if let Err(cause) = &result {
+        if let Err(failure) = &result {
             metrics.failed_commits.inc();
-            tracing::error!(%cause, pushes = appends.len(), "commit failed");
+            tracing::error!(cause = %failure.cause, pushes = appends.len(), "commit failed");
             for (job, outcome) in appends.iter().zip(&batch.outcomes) {
                 if *outcome == Appended::Stored {
                     self.recent.forget(job.tenant, job.push.push_hash);
@@ -94,9 +94,23 @@ impl Writer {
             }
         }
         if !appends.is_empty() {
-            self.shared.is_short_of_space.store(result.is_err(), Ordering::Relaxed);
+            let is_full = result.as_ref().is_err_and(|failure| failure.is_full);
+            self.shared.is_short_of_space.store(is_full, Ordering::Relaxed);
         }
-        answer(appends, writes, batch.outcomes, &result, metrics);
+        answer(appends, writes, batch.outcomes, &result.map_err(|failure| failure.cause), metrics);
+    }
+}
+
+/// Why a transaction failed.
+struct Failure {
+    cause: String,
+    is_full: bool,
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        let is_full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+        Failure { cause: error.to_string(), is_full }
     }
 }
 
@@ -113,12 +127,11 @@ impl Batch {
         now: crate::model::Timestamp,
         appends: &[AppendJob],
         writes: &mut [Box<dyn WriteJob>],
-    ) -> Result<(), String> {
-        let text = |error: rusqlite::Error| error.to_string();
-        let tx = Transaction::new_unchecked(&writer.conn, TransactionBehavior::Immediate).map_err(text)?;
+    ) -> Result<(), Failure> {
+        let tx = Transaction::new_unchecked(&writer.conn, TransactionBehavior::Immediate)?;
         let unsaved = writer.shared.streams.unsaved();
         if let Some(unsaved) = &unsaved {
-            unsaved.insert(&tx).map_err(|error| error.to_string())?;
+            unsaved.insert(&tx).map_err(|error| Failure { cause: error.to_string(), is_full: false })?;
         }
         for job in appends {
             if !writer.recent.remember(job.tenant, job.push.push_hash, now) {
@@ -126,13 +139,13 @@ impl Batch {
                 continue;
             }
             self.outcomes.push(Appended::Stored);
-            insert(&tx, self.next_seq, job).map_err(text)?;
+            insert(&tx, self.next_seq, job)?;
             self.next_seq += 1;
         }
         for job in writes {
             run_apart(&tx, job.as_mut())?;
         }
-        tx.commit().map_err(text)?;
+        tx.commit()?;
         if let Some(unsaved) = &unsaved {
             writer.shared.streams.saved(unsaved);
         }
@@ -161,14 +174,15 @@ fn insert(tx: &Transaction<'_>, seq: u64, job: &AppendJob) -> rusqlite::Result<(
 }
 
 /// Runs a write in a savepoint: its error undoes only itself.
-fn run_apart(tx: &Transaction<'_>, job: &mut dyn WriteJob) -> Result<(), String> {
-    let text = |error: rusqlite::Error| error.to_string();
-    tx.execute_batch("SAVEPOINT job").map_err(text)?;
+fn run_apart(tx: &Transaction<'_>, job: &mut dyn WriteJob) -> Result<(), Failure> {
+    tx.execute_batch("SAVEPOINT job")?;
     let is_good = job.run(tx);
     if tx.is_autocommit() {
-        return Err("the transaction was rolled back by the database".to_owned());
+        let cause = "the transaction was rolled back by the database".to_owned();
+        return Err(Failure { cause, is_full: false });
     }
-    tx.execute_batch(if is_good { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" }).map_err(text)
+    tx.execute_batch(if is_good { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" })?;
+    Ok(())
 }
 
 fn answer(

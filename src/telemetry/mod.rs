@@ -11,7 +11,7 @@ pub use analyze::AnalyzeMetrics;
 pub use forward::ForwardMetrics;
 pub use http::HttpMetrics;
 pub use ingest::{IngestMetrics, TenantIngestMetrics};
-pub use llm::LlmMetrics;
+pub use llm::{CountedCall, LlmMetrics};
 pub use store::StoreMetrics;
 
 use prometheus::{Encoder, Registry, TextEncoder};

@@ -30,34 +30,27 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:3100";
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-#[derive(Clone)]
-struct Pages {
-    query: Query,
-    scheme: &'static str,
-}
-
-/// The pages. `scheme` (`http` or `https`) is how this server is reached. Each request carries the caller's
-/// `TenantId` as an extension.
-pub fn routes(query: Query, scheme: &'static str) -> Router {
+/// The pages. Each request carries the caller's `TenantId` as an extension.
+pub fn routes(query: Query) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/web/style.css", get(style))
         .route("/web/live.js", get(script))
         .layer(middleware::from_fn(protect))
-        .with_state(Pages { query, scheme })
+        .with_state(query)
 }
 
 async fn index(
-    State(pages): State<Pages>,
+    State(query): State<Query>,
     Extension(tenant): Extension<TenantId>,
     headers: HeaderMap,
 ) -> Result<Html<String>, (StatusCode, &'static str)> {
     let address = address(&headers);
-    let view = read(&pages.query, &tenant).await.map_err(|error| {
+    let view = read(&query, &tenant).await.map_err(|error| {
         tracing::error!(%error, "the page could not be made");
         (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be read just now\n")
     })?;
-    Ok(Html(page::render(&view, pages.scheme, address)))
+    Ok(Html(page::render(&view, scheme(&headers), address)))
 }
 
 async fn read(query: &Query, tenant: &TenantId) -> Result<View, QueryError> {
@@ -67,6 +60,12 @@ async fn read(query: &Query, tenant: &TenantId) -> Result<View, QueryError> {
         summary: query.summary(tenant, None, None).await?,
         findings: query.findings(tenant, filter).await?.items,
     })
+}
+
+/// How the browser reached us, as far as a proxy in front says so.
+fn scheme(headers: &HeaderMap) -> &'static str {
+    let is_tls = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+    if is_tls { "https" } else { "http" }
 }
 
 /// The address the browser reached us by, if it is a host and port and nothing else.

@@ -1,5 +1,25 @@
 //! Integration tests: the real binary over real sockets, and the shape of the source tree.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
+
+mod auth;
+mod clients;
+mod crash;
+mod disk;
 mod floors;
+mod forward;
 mod forward_engine;
 mod harness;
+mod llm;
+mod metrics;
+mod overload;
+mod push;
+mod story;

@@ -26,4 +26,18 @@ impl Family {
     pub fn parse(text: &str) -> Option<Self> {
         [Family::General, Family::Security, Family::Performance].into_iter().find(|f| f.as_str() == text)
     }
+
+    /// Family and version, as they stand in a finding's origin.
+    pub fn version(self) -> String {
+        format!("{}/{}", self.as_str(), super::PROMPT_VERSION)
+    }
+
+    /// The instructions peculiar to it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Family::General => include_str!("general.txt"),
+            Family::Security => include_str!("security.txt"),
+            Family::Performance => include_str!("performance.txt"),
+        }
+    }
 }

@@ -161,7 +161,7 @@ impl Scanner<'_> {
             Some(quoted) => self.quoted(quoted),
             None => self.at += 1,
         }
-        if byte == b'=' && self.is_empty_value() {
+        if byte == b'=' && self.is_empty_value() || byte == b'(' && self.is_empty_bracket() {
             self.slot(Kind::Empty, self.at, self.at);
         }
     }
@@ -172,6 +172,12 @@ impl Scanner<'_> {
         let after = self.text.get(self.at);
         before.is_some_and(u8::is_ascii_alphabetic)
             && after.is_none_or(|b| class::of(*b) & SPACE != 0 || *b == b',' || *b == b';')
+    }
+
+    /// ` ()`: a value in brackets that is empty here; `name()` is none.
+    fn is_empty_bracket(&self) -> bool {
+        let before = self.at.checked_sub(2).and_then(|i| self.text.get(i));
+        before == Some(&b' ') && self.text.get(self.at) == Some(&b')')
     }
 
     fn quoted(&mut self, end: usize) {
@@ -251,7 +257,7 @@ impl Scanner<'_> {
             Class::Value(kind) => self.slot(kind, start, end),
             Class::Upper => self.push(Role::Upper, start, end),
             Class::Prefixed(length, kind) if self.goes_on(start, length) => {
-                self.extend_slot(kind, start, end)
+                self.extend_slot(kind, start, end);
             }
             Class::Prefixed(length, kind) => {
                 self.push(Role::Plain, start, start + length);

@@ -66,6 +66,33 @@ fn an_empty_value_is_the_same_as_any_other_value() {
 }
 
 #[test]
+fn empty_brackets_are_a_value_and_a_call_is_none() {
+    masks("connection from 192.0.2.1 () at main()", "connection from <ip> () at main()");
+    let mut miner = miner();
+    let empty = miner.observe("connection from 192.0.2.1 () at once", Timestamp::default()).template;
+    let named =
+        miner.observe("connection from 192.0.2.1 (a-1.example) at once", Timestamp::default()).template;
+    assert_eq!(empty, named);
+}
+
+#[test]
+fn names_of_states_stay_apart() {
+    let mut miner = miner();
+    let mut ids = std::collections::HashSet::new();
+    for state in ["NEW", "RUNNING", "FAILED", "KILLED", "SUCCEEDED", "LOST"] {
+        ids.insert(
+            miner.observe(&format!("task_7 moved from INIT to {state}"), Timestamp::default()).template,
+        );
+    }
+    assert_eq!(ids.len(), 6);
+}
+
+#[test]
+fn a_list_of_prefixed_values_is_one_slot() {
+    masks("ask to delete blk_1 blk_-2 blk_3", "ask to delete blk_<num> <num> <num>");
+}
+
+#[test]
 fn a_list_is_one_slot_however_long() {
     let mut miner = miner();
     let short = miner.observe("delete 10.0.0.1:1, 10.0.0.2:1", Timestamp::default()).template;

@@ -39,8 +39,8 @@ impl Attempts {
             }
         } else {
             drop(own);
-            let other = self.0.iter_mut().rev().filter(|attempt| near(attempt, SAME_MOMENT_SECS));
-            if let Some(attempt) = other.filter(|attempt| attempt.kinds & bit == 0).next() {
+            let mut other = self.0.iter_mut().rev().filter(|attempt| near(attempt, SAME_MOMENT_SECS));
+            if let Some(attempt) = other.find(|attempt| attempt.kinds & bit == 0) {
                 attempt.join(at, bit);
                 return false;
             }

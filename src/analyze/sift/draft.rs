@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     model::{EvidenceLine, FindingDraft, Origin, Severity, TemplateId},
-    rules::RuleSet,
+    rules::{RuleSet, Threshold},
 };
 
 /// Lines quoted in one finding.
@@ -71,10 +71,15 @@ struct Facts<'a> {
 
 /// Events: thresholds of one rule see the same lines, different rules see different ones.
 fn count(story: &Story<'_>) -> u64 {
-    let mut per_rule: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut per_threshold: BTreeMap<(&str, *const Threshold), u64> = BTreeMap::new();
     for chapter in &story.chapters {
-        let known = per_rule.entry(&chapter.rule.id).or_default();
-        *known = chapter.track.count.max(*known);
+        *per_threshold.entry((&chapter.rule.id, std::ptr::from_ref(chapter.threshold))).or_default() +=
+            chapter.track.count;
+    }
+    let mut per_rule: BTreeMap<&str, u64> = BTreeMap::new();
+    for ((rule, _), count) in per_threshold {
+        let known = per_rule.entry(rule).or_default();
+        *known = count.max(*known);
     }
     per_rule.values().sum::<u64>().max(1)
 }
@@ -100,6 +105,8 @@ fn value(name: &str, story: &Story<'_>, lead: &Chapter<'_>, facts: &Facts<'_>) -
             Some(title::span(last.since(first).as_secs()))
         }
         "program" => service(lead).or_else(|| Some("a service".to_owned())),
+        // Partition and journal names were joined under their disk.
+        "dev" if !story.value.is_empty() => Some(story.value.clone()),
         "s" => Some(if facts.count == 1 { "" } else { "s" }.to_owned()),
         _ => {
             let own = lead.track.fields.iter();

@@ -61,7 +61,7 @@ impl GroupSift {
             if let Some(head) = &head {
                 exhibit = join::under(head, exhibit);
             }
-            self.sight(rule, hit, line, &(exhibit, weight), &mut verdict, &mut seen_by);
+            seen_by.extend(self.sight(rule, hit, &Seen { line, exhibit, weight }, &mut verdict));
         }
         match head {
             None => self.heads.begin(rules.stream, line.at, message, seen_by),
@@ -104,21 +104,15 @@ impl GroupSift {
         self.evicted
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one sighting: who, what, where, and what came of it")]
-    fn sight(
-        &mut self,
-        rule: &Rule,
-        hit: &Hit,
-        line: &Line<'_>,
-        (exhibit, weight): &(Exhibit, u64),
-        verdict: &mut Verdict,
-        seen_by: &mut Vec<TrackKey>,
-    ) {
+    /// Books one hit in every track it counts for; says in which.
+    fn sight(&mut self, rule: &Rule, hit: &Hit, seen: &Seen<'_>, verdict: &mut Verdict) -> Vec<TrackKey> {
+        let Seen { line, exhibit, weight } = seen;
+        let mut seen_by = Vec::new();
         let at = line.timestamp.as_secs();
         let failures = match &rule.after {
             Some(after) => match self.failures(rule, &hit.fields, line.host, at) {
                 Some(count) if count >= u64::from(after.count) => Some(after.rule),
-                _ => return,
+                _ => return seen_by,
             },
             None => None,
         };
@@ -162,6 +156,7 @@ impl GroupSift {
             verdict.severity = verdict.severity.max(Some(track.severity));
             verdict.urgent |= rule.urgent && !was_active && track.severity > Severity::Info;
         }
+        seen_by
     }
 
     /// Failures before a success, as the rule's link asks.
@@ -203,6 +198,14 @@ impl GroupSift {
         }
         self.evidence_bytes = self.tracks.values().map(Track::bytes).sum();
     }
+}
+
+/// A line as one rule books it.
+struct Seen<'a> {
+    line: &'a Line<'a>,
+    exhibit: Exhibit,
+    /// How many events the line stands for.
+    weight: u64,
 }
 
 /// rsyslog folds equal lines: `message repeated 5 times: [ text]`.

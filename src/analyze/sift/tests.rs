@@ -180,6 +180,29 @@ fn an_oom_kill_and_what_follows_from_it_are_one_finding() {
 }
 
 #[test]
+fn errors_of_a_partition_and_its_disk_are_one_finding() {
+    let mut group = Group::new();
+    for text in [
+        "blk_update_request: I/O error, dev sda, sector 2048 op 0x0:(READ)",
+        "Aborting journal on device sda1-8.",
+        "EXT4-fs (sda1): Remounting filesystem read-only",
+    ] {
+        group.line(1, &format!("Nov 21 10:00:00 vps1 kernel: [9.1] {text}"));
+    }
+    let drafts = group.drafts();
+    assert_eq!(drafts.len(), 1);
+    assert_eq!(drafts[0].title, "vps1: file system on sda damaged or read-only");
+    assert_eq!((drafts[0].severity, drafts[0].count), (Severity::Critical, 3));
+}
+
+#[test]
+fn a_database_that_panics_on_a_full_disk_is_critical() {
+    let mut group = Group::new();
+    group.line(1, "PANIC:  could not write to file \"pg_wal/xlogtemp.7\": No space left on device");
+    assert_eq!(group.drafts()[0].severity, Severity::Critical);
+}
+
+#[test]
 fn a_stack_trace_is_quoted_with_its_head_line() {
     let mut group = Group::new();
     group.line(1, "Traceback (most recent call last):");

@@ -1,7 +1,7 @@
 //! A plain HTTP/1.1 client over one blocking connection per request.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::TcpStream,
     time::Duration,
 };

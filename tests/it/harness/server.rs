@@ -16,8 +16,10 @@ use super::{Response, now_nanos, send, wait_for};
 const START: Duration = Duration::from_secs(30);
 
 /// What to start.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
+    /// The address to listen on.
+    pub address: &'static str,
     /// The configuration file's text, if any.
     pub config: Option<String>,
     /// Environment of the child, beside a cleared one.
@@ -26,6 +28,12 @@ pub struct Options {
     pub args: Vec<String>,
     /// The data folder, if not in the temporary one.
     pub data_dir: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { address: "127.0.0.1", config: None, env: Vec::new(), args: Vec::new(), data_dir: None }
+    }
 }
 
 /// The running server. Dropping it kills it.
@@ -46,12 +54,6 @@ impl TestServer {
     /// Starts with a configuration file.
     pub fn with_config(config: impl Into<String>) -> Self {
         TestServer::with(Options { config: Some(config.into()), ..Options::default() })
-    }
-
-    /// Starts with some environment variables.
-    pub fn with_env(env: &[(&str, &str)]) -> Self {
-        let env = env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        TestServer::with(Options { env, ..Options::default() })
     }
 
     /// Starts and waits until the server is ready.
@@ -88,7 +90,7 @@ impl TestServer {
     fn spawn(&mut self) {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_sigyn"));
-        command.arg("serve").arg("--listen").arg(format!("127.0.0.1:{}", self.port));
+        command.arg("serve").arg("--listen").arg(format!("{}:{}", self.options.address, self.port));
         command.arg("--data-dir").arg(&self.data_dir);
         if let Some(config) = &self.options.config {
             let path = self.folder.path().join("sigyn.yaml");

@@ -1,4 +1,4 @@
-//! The engine that follows the windows waiting for a model: ask, ground, write.
+//! What the operator may set about asking a model.
 
 use std::time::Duration;
 

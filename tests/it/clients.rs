@@ -1,0 +1,95 @@
+//! Unmodified Loki clients of other languages push to the server. `.ci/run` installs them under `target/ci`.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+    time::Duration,
+};
+
+use crate::harness::{TestServer, skip, wait_for};
+
+fn parts() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/ci")
+}
+
+/// Runs a client's script; it must succeed, and its line must arrive.
+#[track_caller]
+fn check(server: &TestServer, output: Output, line: &str) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    wait_for(&format!("'{line}'"), Duration::from_secs(15), || {
+        server.lines("{}").iter().any(|stored| stored.contains(line)).then_some(())
+    });
+}
+
+fn python(server: &TestServer, script: &str, line: &str) {
+    let python = parts().join("venv/bin/python");
+    if !python.exists() {
+        return skip("the Python clients are not installed");
+    }
+    let script = script.replace("URL", &format!("http://127.0.0.1:{}/loki/api/v1/push", server.port));
+    check(server, Command::new(python).args(["-c", &script]).output().unwrap(), line);
+}
+
+fn node(server: &TestServer, script: &str, line: &str) {
+    let folder = parts().join("node");
+    if !folder.join("node_modules").exists() {
+        return skip("the Node clients are not installed");
+    }
+    let script = script.replace("URL", &format!("http://127.0.0.1:{}", server.port));
+    check(server, Command::new("node").args(["-e", &script]).current_dir(folder).output().unwrap(), line);
+}
+
+#[test]
+fn python_logging_loki_pushes() {
+    let server = TestServer::start();
+    let script = r#"
+import logging, logging_loki
+log = logging.getLogger("shop")
+log.addHandler(logging_loki.LokiHandler(url="URL", tags={"app": "shop"}, version="1"))
+log.error("payment of order 17 failed")
+"#;
+    python(&server, script, "payment of order 17 failed");
+}
+
+#[test]
+fn loki_logger_handler_pushes_gzip() {
+    let server = TestServer::start();
+    let script = r#"
+import logging, time
+from loki_logger_handler.loki_logger_handler import LokiLoggerHandler
+log = logging.getLogger("till")
+log.addHandler(LokiLoggerHandler(url="URL", labels={"app": "till"}, timeout=1, compressed=True))
+log.error("drawer 4 is stuck")
+time.sleep(3)
+"#;
+    python(&server, script, "drawer 4 is stuck");
+}
+
+#[test]
+fn winston_loki_pushes_json_and_protobuf() {
+    for (json, line) in [(true, "winston speaks json"), (false, "winston speaks protobuf")] {
+        let server = TestServer::start();
+        let script = format!(
+            r#"
+const winston = require("winston"), LokiTransport = require("winston-loki");
+const loki = new LokiTransport({{host: "URL", json: {json}, labels: {{job: "winston"}}, interval: 1}});
+const log = winston.createLogger({{transports: [loki]}});
+log.error("{line}");
+setTimeout(() => loki.flush().then(() => process.exit(0)), 500);
+"#
+        );
+        node(&server, &script, line);
+    }
+}
+
+#[test]
+fn pino_loki_pushes() {
+    let server = TestServer::start();
+    let script = r#"
+const pino = require("pino");
+const transport = pino.transport({target: "pino-loki", options: {host: "URL", batching: false, labels: {app: "pino"}}});
+pino(transport).error("pino was here");
+setTimeout(() => process.exit(0), 2000);
+"#;
+    node(&server, script, "pino was here");
+}

@@ -1,0 +1,93 @@
+//! The product's promise without a model: an attack in auth.log becomes a finding with its lines, in seconds.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::{TestServer, wait_for};
+
+/// What sshd writes while somebody at `ip` tries passwords, and gets in at last if `success`.
+pub fn brute_force(ip: &str, success: bool) -> Vec<String> {
+    let mut lines: Vec<String> = (0..25)
+        .map(|n| {
+            format!(
+                "Nov 21 03:12:{:02} web-1 sshd[{}]: Failed password for root from {ip} port {} ssh2",
+                n % 60,
+                4_100 + n,
+                51_000 + n
+            )
+        })
+        .collect();
+    if success {
+        lines.push(format!(
+            "Nov 21 03:12:59 web-1 sshd[4199]: Accepted password for root from {ip} port 51999 ssh2"
+        ));
+    }
+    lines
+}
+
+pub fn labels() -> Value {
+    json!({"job": "auth", "host": "web-1", "filename": "/var/log/auth.log"})
+}
+
+/// Waits for a finding about `ip` in one of `categories`.
+#[track_caller]
+pub fn finding_about(server: &TestServer, ip: &str, categories: &[&str], limit: Duration) -> Value {
+    wait_for(&format!("a finding about {ip}"), limit, || {
+        server.findings().into_iter().find(|finding| {
+            let names =
+                finding["source_ips"].as_array().is_some_and(|ips| ips.iter().any(|known| known == ip));
+            names && categories.iter().any(|category| finding["category"] == *category)
+        })
+    })
+}
+
+#[test]
+fn an_ssh_brute_force_is_told_within_five_seconds_with_real_lines_as_evidence() {
+    let server = TestServer::start();
+    let (ip, pushed) = ("203.0.113.7", brute_force("203.0.113.7", true));
+    let started = Instant::now();
+    server.push(&labels(), &pushed);
+    let finding = finding_about(&server, ip, &["brute_force", "auth_compromise"], Duration::from_secs(5));
+    assert!(started.elapsed() <= Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(["high", "critical"].contains(&finding["severity"].as_str().unwrap()), "{finding:#}");
+    let evidence = finding["evidence"].as_array().unwrap();
+    assert!(!evidence.is_empty());
+    for line in evidence {
+        assert!(pushed.iter().any(|known| line["line"] == known.as_str()), "{line} was never pushed");
+    }
+    let one = server.get_json(&format!("/api/v1/findings/{}", finding["id"].as_str().unwrap()));
+    assert_eq!(one["fingerprint"], finding["fingerprint"]);
+}
+
+#[test]
+fn findings_survive_a_crash_and_are_not_doubled() {
+    let mut server = TestServer::start();
+    let ip = "203.0.113.8";
+    server.push(&labels(), &brute_force(ip, false));
+    finding_about(&server, ip, &["brute_force"], Duration::from_secs(10));
+    server.kill9();
+    server.restart();
+    let about = || {
+        let is_it = |finding: &Value| {
+            finding["category"] == "brute_force" && finding["source_ips"].to_string().contains(ip)
+        };
+        server.findings().into_iter().filter(is_it).count()
+    };
+    wait_for("the analysis to catch up", Duration::from_secs(10), || (about() > 0).then_some(()));
+    assert_eq!(about(), 1);
+}
+
+#[test]
+fn quiet_lines_make_no_finding() {
+    let server = TestServer::with_config("analyze: {window: 1s}\n");
+    let lines: Vec<_> = (0..50)
+        .map(|n| format!("Nov 21 03:12:01 web-1 CRON[{n}]: (root) CMD (run-parts /etc/cron.hourly)"))
+        .collect();
+    server.push(&labels(), &lines);
+    wait_for("a quiet window", Duration::from_secs(20), || {
+        let windows = server.get_json("/api/v1/windows");
+        windows["windows"].as_array().unwrap().iter().find(|window| window["state"] == "quiet").map(|_| ())
+    });
+    assert_eq!(server.findings(), Vec::<Value>::new());
+}
