@@ -55,7 +55,13 @@ pub(super) struct Report(Vec<Mistake>);
 
 impl Report {
     /// Notes a mistake of a known origin.
-    pub(super) fn at(&mut self, origin: &Origin, key: &str, problem: impl ToString, mend: impl ToString) {
+    pub(super) fn at(
+        &mut self,
+        origin: &Origin,
+        key: &str,
+        problem: impl fmt::Display,
+        mend: impl fmt::Display,
+    ) {
         self.0.push(Mistake {
             origin: origin.to_string(),
             key: key.to_owned(),
@@ -65,7 +71,13 @@ impl Report {
     }
 
     /// Notes a mistake about a key; its origin is looked up. A key already found unreadable is not blamed again.
-    pub(super) fn about(&mut self, root: &Node, key: &str, problem: impl ToString, mend: impl ToString) {
+    pub(super) fn about(
+        &mut self,
+        root: &Node,
+        key: &str,
+        problem: impl fmt::Display,
+        mend: impl fmt::Display,
+    ) {
         if !self.0.iter().any(|known| known.key == key) {
             self.at(root.origin_of(key), key, problem, mend);
         }

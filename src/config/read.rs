@@ -98,11 +98,7 @@ impl de::Error for ReadError {
         let near = expected.iter().find(|known| is_near(known, field));
         Self::custom(match near {
             Some(near) => format!("unknown key; did you mean '{near}'?"),
-            None => format!(
-                "unknown key; known here are {} of '{field}'s kind: {}",
-                expected.len(),
-                expected.join(", ")
-            ),
+            None => format!("unknown key; known here are: {}", expected.join(", ")),
         })
     }
 
@@ -151,8 +147,8 @@ macro_rules! numbers {
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
             let text = self.text($wanted)?;
             let number: $kind = text.replace('_', "").parse().map_err(|_| {
-                de::Error::custom(format!("not valid here: '{text}'; write {}", $wanted))
-            }).map_err(|error: ReadError| error)?;
+                <ReadError as de::Error>::custom(format!("not valid here: '{text}'; write {}", $wanted))
+            })?;
             visitor.$visit(number)
         }
     )+};

@@ -26,7 +26,15 @@ fn every_mistake_is_listed_at_once_with_its_line_and_mend() {
     let yaml = "listen:\n  adress: 127.0.0.1:1\n  idle_timeout: soon\nstore:\n  readers: 0\n  max_bytes: [1]\n\
                 llm:\n  provider: skynet\nauth:\n  tokens:\n    - {name: a, secret: x, roles: [root]}\n";
     let text = from(yaml, &[("SIGYN_ANALYZE_WINDOW", "x")]).unwrap_err().to_string();
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    sigyn.yaml:2: listen.adress: unknown key; did you mean 'address'?
+    sigyn.yaml:3: listen.idle_timeout: not a duration: 'soon'; write a number with a unit: 500ms, 60s, 10m, 1h30m, 7d
+    sigyn.yaml:6: store.max_bytes: is a list; write text
+    environment SIGYN_ANALYZE_WINDOW: analyze.window: not a duration: 'x'; write a number with a unit: 500ms, 60s, 10m, 1h30m, 7d
+    sigyn.yaml:11: auth.tokens[0].roles: unknown role 'root'; write some of: push, read, admin
+    sigyn.yaml:8: llm.provider: unknown provider 'skynet'; write openai (or compatible), anthropic, ollama or none
+    sigyn.yaml:5: store.readers: must not be 0; leave the key out for the default
+    ");
 }
 
 #[test]

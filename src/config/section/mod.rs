@@ -39,7 +39,7 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     /// Notes a mistake about a key.
-    pub(super) fn wrong(&mut self, key: &str, problem: impl ToString, mend: impl ToString) {
+    pub(super) fn wrong(&mut self, key: &str, problem: impl std::fmt::Display, mend: impl std::fmt::Display) {
         self.report.about(self.root, key, problem, mend);
     }
 
@@ -102,7 +102,7 @@ pub(super) fn fill(
     let mut context = Context { root, environment, report };
     let (auth, insecure_no_auth) = auth::fill(raw.auth, &mut context);
     let listen = listen::fill(raw.listen, auth.is_on() || insecure_no_auth, &mut context);
-    let redact = plain::redact(raw.redact);
+    let redact = plain::redact(&raw.redact);
     let mut analyze = analyze::fill(raw.analyze, &mut context);
     let (llm, explain) = llm::fill(raw.llm, redact, analyze.dedup, &mut context);
     analyze.ask_model = llm.is_some();

@@ -67,7 +67,7 @@ pub(super) fn rules(raw: Rules, context: &mut Context<'_>) -> rules::Settings {
     settings
 }
 
-pub(super) fn redact(raw: Redact) -> redact::Settings {
+pub(super) fn redact(raw: &Redact) -> redact::Settings {
     let mut settings = redact::Settings::default();
     put(&mut settings.pseudonymise_ips, raw.pseudonymise_ips);
     settings
