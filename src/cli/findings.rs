@@ -155,10 +155,8 @@ mod tests {
             #[command(flatten)]
             args: FindingsArgs,
         }
-        let only: Only = clap::Parser::parse_from(["x", "--url", "http://h/", "--severity", "high", "--text", "a b&c"]);
-        assert_eq!(
-            address(&only.args),
-            "http://h/api/v1/findings?limit=50&severity=high&text=a%20b%26c"
-        );
+        let only: Only =
+            clap::Parser::parse_from(["x", "--url", "http://h/", "--severity", "high", "--text", "a b&c"]);
+        assert_eq!(address(&only.args), "http://h/api/v1/findings?limit=50&severity=high&text=a%20b%26c");
     }
 }

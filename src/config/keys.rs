@@ -148,7 +148,10 @@ struct Once<'a> {
 impl<'de> SeqAccess<'de> for Once<'_> {
     type Error = TraceError;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, TraceError> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, TraceError> {
         let Some(keys) = self.keys.take() else { return Ok(None) };
         seed.deserialize(Tracer { path: self.path.clone(), keys }).map(Some)
     }

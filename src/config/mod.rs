@@ -78,6 +78,5 @@ pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
     report.into_result(settings)
 }
 
-
 #[cfg(test)]
 mod tests;

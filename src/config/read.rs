@@ -98,7 +98,11 @@ impl de::Error for ReadError {
         let near = expected.iter().find(|known| is_near(known, field));
         Self::custom(match near {
             Some(near) => format!("unknown key; did you mean '{near}'?"),
-            None => format!("unknown key; known here are {} of '{field}'s kind: {}", expected.len(), expected.join(", ")),
+            None => format!(
+                "unknown key; known here are {} of '{field}'s kind: {}",
+                expected.len(),
+                expected.join(", ")
+            ),
         })
     }
 
@@ -242,7 +246,8 @@ impl<'de> SeqAccess<'de> for Items<'_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, ReadError> {
         let next = self.0.find(|(_, node)| !matches!(node.value, Value::Broken));
-        next.map(|(at, node)| seed.deserialize(Reader(node)).map_err(|e| e.inside(Step::Index(at)))).transpose()
+        next.map(|(at, node)| seed.deserialize(Reader(node)).map_err(|e| e.inside(Step::Index(at))))
+            .transpose()
     }
 }
 

@@ -41,7 +41,8 @@ fn broken_yaml_names_its_line() {
 #[test]
 fn flags_come_before_environment_and_environment_before_file() {
     let yaml = "analyze: {window: 10s, dedup: 2h}\nlisten: {max_connections: 5}";
-    let settings = from(yaml, &[("SIGYN_ANALYZE_WINDOW", "20s"), ("SIGYN_ANALYZE_GROUP_BY", "[a, b]")]).unwrap();
+    let settings =
+        from(yaml, &[("SIGYN_ANALYZE_WINDOW", "20s"), ("SIGYN_ANALYZE_GROUP_BY", "[a, b]")]).unwrap();
     assert_eq!(settings.analyze.window, Duration::from_secs(20));
     assert_eq!(settings.analyze.dedup, Duration::from_secs(7_200));
     assert_eq!(settings.analyze.group_by, ["a", "b"]);
@@ -76,7 +77,10 @@ fn the_known_variables_choose_the_provider() {
     };
     assert_eq!(model(&[]), None);
     assert_eq!(model(&[("OPENAI_API_KEY", "k")]).unwrap(), "openai gpt-4o-mini");
-    assert_eq!(model(&[("OPENAI_API_KEY", "k"), ("ANTHROPIC_API_KEY", "k")]).unwrap(), "anthropic claude-haiku-4-5");
+    assert_eq!(
+        model(&[("OPENAI_API_KEY", "k"), ("ANTHROPIC_API_KEY", "k")]).unwrap(),
+        "anthropic claude-haiku-4-5"
+    );
     assert_eq!(model(&[("LLM_BASE_URL", "http://h/v1"), ("LLM_MODEL", "m")]).unwrap(), "openai m");
     assert_eq!(model(&[("OLLAMA_MODEL", "qwen")]).unwrap(), "ollama qwen");
     assert!(from("", &[("LLM_BASE_URL", "http://h/v1")]).unwrap_err().to_string().contains("llm.model"));

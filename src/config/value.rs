@@ -50,7 +50,9 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         span(&text).map(Span).ok_or_else(|| {
-            D::Error::custom(format!("not a duration: '{text}'; write a number with a unit: 500ms, 60s, 10m, 1h30m, 7d"))
+            D::Error::custom(format!(
+                "not a duration: '{text}'; write a number with a unit: 500ms, 60s, 10m, 1h30m, 7d"
+            ))
         })
     }
 }
@@ -59,7 +61,9 @@ impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         size(&text).map(Size).ok_or_else(|| {
-            D::Error::custom(format!("not a size: '{text}'; write bytes or a number with a unit: 64KiB, 64MiB, 1GiB"))
+            D::Error::custom(format!(
+                "not a size: '{text}'; write bytes or a number with a unit: 64KiB, 64MiB, 1GiB"
+            ))
         })
     }
 }

@@ -46,7 +46,11 @@ fn token(at: usize, raw: RawToken, context: &mut Context<'_>) -> Option<Token> {
     let tenants = tenants(&key, raw.tenants, context);
     let roles = roles(&key, raw.roles, context);
     let Some(name) = raw.name.filter(|name| !name.is_empty()) else {
-        context.wrong(&format!("{key}.name"), "is missing", "give every token a name; it is basic auth's user name");
+        context.wrong(
+            &format!("{key}.name"),
+            "is missing",
+            "give every token a name; it is basic auth's user name",
+        );
         return None;
     };
     Some(Token { name, secret: secret?, tenants: tenants?, roles: roles? })
@@ -61,7 +65,11 @@ fn secret(
 ) -> Option<Secret> {
     if let Some(Hidden(digits)) = sha256 {
         if plain.is_some() || file.is_some() {
-            context.wrong(&format!("{key}.secret_sha256"), "another secret is set as well", "keep one of them");
+            context.wrong(
+                &format!("{key}.secret_sha256"),
+                "another secret is set as well",
+                "keep one of them",
+            );
             return None;
         }
         if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {

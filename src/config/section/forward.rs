@@ -45,7 +45,11 @@ pub(super) fn fill(raw: Raw, own: SocketAddr, context: &mut Context<'_>) -> Opti
     for (name, value) in raw.headers {
         match (name.parse::<HeaderName>(), HeaderValue::from_str(&value.0)) {
             (Ok(name), Ok(value)) => settings.headers.push((name, value)),
-            _ => context.wrong("forward.headers", format!("'{name}' is no valid header"), "mind spaces and line ends"),
+            _ => context.wrong(
+                "forward.headers",
+                format!("'{name}' is no valid header"),
+                "mind spaces and line ends",
+            ),
         }
     }
     settings.ca_file = raw.ca_file;
@@ -89,13 +93,18 @@ fn push_url(text: &str, own: SocketAddr, context: &mut Context<'_>) -> Option<St
 
 fn auth(raw: &Raw, context: &mut Context<'_>) -> Auth {
     let password = context.secret("forward.password", raw.password.clone(), raw.password_file.clone());
-    let bearer = context.secret("forward.bearer_token", raw.bearer_token.clone(), raw.bearer_token_file.clone());
+    let bearer =
+        context.secret("forward.bearer_token", raw.bearer_token.clone(), raw.bearer_token_file.clone());
     match (raw.user.clone(), password, bearer) {
         (Some(user), Some(password), None) => Auth::Basic { user, password: Secret::new(&password) },
         (None, None, Some(token)) => Auth::Bearer(Secret::new(&token)),
         (None, None, None) => Auth::None,
         (_, _, Some(_)) => {
-            context.wrong("forward.bearer_token", "user or password are set as well", "keep one way to authenticate");
+            context.wrong(
+                "forward.bearer_token",
+                "user or password are set as well",
+                "keep one way to authenticate",
+            );
             Auth::None
         }
         _ => {

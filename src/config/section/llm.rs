@@ -91,7 +91,11 @@ fn provider(written: Option<&str>, context: &mut Context<'_>) -> Option<Provider
             let provider = Provider::parse(name);
             if provider.is_none() {
                 let problem = format!("unknown provider '{name}'");
-                context.wrong("llm.provider", problem, "write openai (or compatible), anthropic, ollama or none");
+                context.wrong(
+                    "llm.provider",
+                    problem,
+                    "write openai (or compatible), anthropic, ollama or none",
+                );
             }
             provider
         }

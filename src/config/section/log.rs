@@ -41,7 +41,11 @@ pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
     let defaults = Settings::default();
     let filter = raw.filter.unwrap_or(defaults.filter);
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&filter) {
-        context.wrong("log.filter", error, "write a level such as info, or directives: warn,sigyn::store=debug");
+        context.wrong(
+            "log.filter",
+            error,
+            "write a level such as info, or directives: warn,sigyn::store=debug",
+        );
     }
     Settings { filter, format: raw.format.unwrap_or_default() }
 }

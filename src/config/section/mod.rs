@@ -71,7 +71,11 @@ impl Context<'_> {
                 }
                 Ok(text) => Some(text.trim().to_owned()),
                 Err(error) => {
-                    self.wrong(&file_key, format!("cannot read {}: {error}", path.display()), "check path and rights");
+                    self.wrong(
+                        &file_key,
+                        format!("cannot read {}: {error}", path.display()),
+                        "check path and rights",
+                    );
                     None
                 }
             },
