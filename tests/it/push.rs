@@ -61,7 +61,7 @@ fn every_captured_handler_push_is_taken_and_read_back() {
     check("winston-loki-json", "000", 2);
     check("pino-loki", "000", 2);
     check("python-handlers", "000", 1);
-    check("python-handlers", "001", 1);
+    check("python-handlers", "001", 2);
 }
 
 #[test]
