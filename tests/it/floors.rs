@@ -78,6 +78,8 @@ fn source_files() -> Vec<(String, std::path::PathBuf)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     files(&src, &mut found);
+    // Unit tests in a file of their own, like those at the end of a file, are no part of the product.
+    found.retain(|path| !path.ends_with("tests.rs"));
     let top = |path: &Path| {
         let first = path.strip_prefix(&src).unwrap().components().next().unwrap();
         first.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()

@@ -49,7 +49,7 @@ impl Provider {
             }),
             Provider::Ollama => json!({
                 "model": "fake-1", "message": {"role": "assistant", "content": text},
-                "done": true, "done_reason": "stop", "prompt_eval_count": 900, "eval_count": 120,
+                "done": true, "done_reason": "stop", "prompt_eval_count": 3_000, "eval_count": 120,
             }),
         }
     }

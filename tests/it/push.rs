@@ -59,9 +59,9 @@ fn every_captured_promtail_push_is_taken_and_read_back() {
 fn every_captured_handler_push_is_taken_and_read_back() {
     check("winston-loki-proto", "000", captured_lines("winston-loki-proto", "000"));
     check("winston-loki-json", "000", 2);
-    check("pino-loki", "000", 1);
+    check("pino-loki", "000", 2);
     check("python-handlers", "000", 1);
-    check("python-handlers", "001", 1);
+    check("python-handlers", "001", 2);
 }
 
 #[test]
