@@ -135,3 +135,127 @@ impl Shortage<'_> {
         pages.saturating_mul(u64::from(PAGE_BYTES))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        Appended, block, position,
+        testing::{self, START, SmallDisk, TestStore, push},
+    };
+
+    /// A store on a disk that pushes of 100 kB that do not compress fill quickly.
+    struct Filling {
+        store: TestStore,
+        rt: tokio::runtime::Runtime,
+        pushes: u64,
+        disk: SmallDisk,
+    }
+
+    impl Filling {
+        fn start(mebibytes: u32) -> Option<Self> {
+            let disk = SmallDisk::mount(mebibytes)?;
+            let store = testing::store_with(|settings| settings.data_dir = disk.0.join("data"));
+            let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let filling = Filling { store, rt, pushes: 0, disk };
+            filling.analyse_up_to(0);
+            Some(filling)
+        }
+
+        fn analyse_up_to(&self, seq: u64) {
+            self.store
+                .write_blocking(move |tx| position::set(tx, position::name::ANALYZE, seq, START))
+                .unwrap();
+        }
+
+        fn push(&mut self) -> Result<Appended, StoreError> {
+            self.pushes += 1;
+            let mut state = self.pushes.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let noise: Vec<u8> = std::iter::repeat_with(|| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state as u8
+            })
+            .take(100_000)
+            .collect();
+            let at = i64::try_from(self.pushes).unwrap();
+            let batch = push(&self.store, self.pushes.into(), &[(1, at, &noise)]);
+            self.rt.block_on(self.store.append(batch))
+        }
+
+        /// Pushes until one is refused; how many were taken.
+        fn fill(&mut self) -> usize {
+            for taken in 0..1_000 {
+                match self.push() {
+                    Ok(_) => {}
+                    Err(StoreError::Unavailable(_)) => return taken,
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            panic!("the disk never got full");
+        }
+
+        fn blocks(&self) -> Vec<u64> {
+            let blocks = self.store.read_blocking(|conn| block::read_after(conn, 0, usize::MAX)).unwrap();
+            blocks.iter().map(|block| block.seq).collect()
+        }
+
+        fn head(&self) -> u64 {
+            *self.store.head().borrow()
+        }
+    }
+
+    #[test]
+    fn a_full_disk_refuses_while_nothing_is_analysed_and_sheds_the_oldest_afterwards() {
+        let Some(mut filling) = Filling::start(28) else { return };
+        let taken = filling.fill() as u64;
+        assert!(taken > 100, "only {taken} of some 200 were taken");
+        for _ in 0..5 {
+            assert!(matches!(filling.push(), Err(StoreError::Unavailable(_))));
+        }
+        assert_eq!(filling.blocks(), (1..=taken).collect::<Vec<_>>(), "all that was acknowledged is there");
+        filling.analyse_up_to(taken);
+        for _ in 0..400 {
+            filling.push().unwrap();
+            filling.analyse_up_to(filling.head());
+        }
+        let (blocks, head) = (filling.blocks(), filling.head());
+        assert_eq!(head, taken + 400);
+        assert_eq!(blocks, (head + 1 - blocks.len() as u64..=head).collect::<Vec<_>>(), "only the oldest go");
+        assert!(blocks.len() > 60, "no more than needed: {} are left", blocks.len());
+        let dropped = filling.store.shared().metrics.dropped_entries.with_label_values(&["size"]).get();
+        assert_eq!(dropped, head - blocks.len() as u64);
+    }
+
+    #[test]
+    fn a_disk_that_is_full_at_start_recovers_too() {
+        let Some(mut filling) = Filling::start(28) else { return };
+        let taken = filling.fill() as u64;
+        filling.store.reopen();
+        assert!(matches!(filling.push(), Err(StoreError::Unavailable(_))));
+        assert_eq!(filling.blocks(), (1..=taken).collect::<Vec<_>>());
+        filling.analyse_up_to(10);
+        filling.push().unwrap();
+        let blocks = filling.blocks();
+        assert!(blocks.first().is_some_and(|first| (2..=11).contains(first)), "{blocks:?}");
+        assert_eq!(blocks.last(), Some(&(taken + 1)));
+    }
+
+    #[test]
+    fn a_disk_filled_by_somebody_else_costs_nothing_once_they_have_gone() {
+        let Some(mut filling) = Filling::start(40) else { return };
+        for _ in 0..20 {
+            filling.push().unwrap();
+        }
+        let ballast = filling.disk.0.join("ballast");
+        // As much as there is: the write fails, what fitted stays.
+        let _ = std::fs::write(&ballast, vec![1; 64 << 20]);
+        let taken = 20 + filling.fill() as u64;
+        assert!(matches!(filling.push(), Err(StoreError::Unavailable(_))));
+        filling.analyse_up_to(0);
+        std::fs::remove_file(&ballast).unwrap();
+        filling.push().unwrap();
+        assert_eq!(filling.blocks(), (1..=taken + 1).collect::<Vec<_>>());
+    }
+}
