@@ -169,6 +169,7 @@ fn seed(tx: &crate::store::Transaction<'_>) -> Result<(), crate::store::StoreErr
             state: Vec::new(),
         }],
     )?;
+    template::add_counts(tx, &[(TemplateId(1), 9, at(9))])?;
     model_call::book(
         tx,
         &[ModelCall {
