@@ -20,7 +20,7 @@ use crate::{
     query::{About, Query},
     rules,
     runtime::{Clock, Supervisor, TaskFailed},
-    store::{self, Store},
+    store::{self, Store, position},
     telemetry::Metrics,
     web,
 };
@@ -206,6 +206,10 @@ impl Workshop<'_> {
     }
 
     async fn start_analysis(&self, sifter: Sifter) -> Result<(), AppError> {
+        if !self.settings.analyze.enabled {
+            // Without an analysis its old position must hold nothing back.
+            return Ok(self.store.write(|tx| position::remove(tx, position::name::ANALYZE)).await?);
+        }
         let mut settings = self.settings.analyze.clone();
         settings.ask_model = self.settings.llm.is_some();
         let (store, clock, metrics) = (self.store.clone(), self.clock.clone(), self.metrics.analyze.clone());
