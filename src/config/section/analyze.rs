@@ -14,6 +14,7 @@ use crate::{
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Raw {
+    enabled: Option<bool>,
     window: Option<Span>,
     max_window_lines: Option<Size>,
     group_by: Option<Vec<String>>,
@@ -34,6 +35,7 @@ struct RawMine {
 
 pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
     let mut settings = Settings::default();
+    put(&mut settings.enabled, raw.enabled);
     put(&mut settings.window, raw.window);
     put(&mut settings.max_window_lines, raw.max_window_lines);
     put(&mut settings.group_by, raw.group_by);
