@@ -105,7 +105,8 @@ fn loki_url_gets_the_push_path_and_never_means_ourselves() {
 
 #[test]
 fn a_bad_selector_is_told_before_the_start() {
-    let forward = |selector: &str| from(&format!("forward: {{url: 'http://h', selector: '{selector}'}}"), &[]);
+    let forward =
+        |selector: &str| from(&format!("forward: {{url: 'http://h', selector: '{selector}'}}"), &[]);
     let bad = forward("{job=").unwrap_err().to_string();
     assert!(bad.contains("sigyn.yaml:1: forward.selector:") && bad.contains("write {job="), "{bad}");
     let labels = crate::model::Labels::from_pairs([("job", "db")]).unwrap();
