@@ -361,3 +361,6 @@ pub async fn run(mut analyzer: Analyzer, stop: CancellationToken) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ mod retain;
 mod retry;
 mod streams;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod writer;
 
 use std::{
