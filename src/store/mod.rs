@@ -27,7 +27,7 @@ mod retry;
 mod shortage;
 mod streams;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod writer;
 
 use std::{
