@@ -348,7 +348,7 @@ mod tests {
         let mut analyzer = analyzer(&store, &clock);
         push(&store, &clock, 1, "a", 3);
         analyzer.run_once().unwrap();
-        let keys: Vec<GroupKey> = analyzer.groups.keys().cloned().collect();
+        let keys: Vec<GroupKey> = analyzer.groups.iter().map(|(key, _)| key.clone()).collect();
         let commit = Arc::new(analyzer.closing_commit(&keys, clock.now()));
         for _ in 0..2 {
             let commit = Arc::clone(&commit);
