@@ -74,3 +74,34 @@ fn an_operator_file_replaces_and_disables_rules_and_mistakes_are_named() {
     assert_eq!(errors.len(), 2);
     assert!(errors[0].to_string().contains("rule 'a': '{nothing}' is no field"), "{}", errors[0]);
 }
+
+#[test]
+fn examples_of_an_operators_rule_are_run_and_reported_when_they_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.yaml");
+    std::fs::write(
+        &path,
+        "rules:\n- {id: mine, title: t, category: dos, severity: low, patterns: ['pump {n} stopped'], matches: ['pump 7 stopped', 'pump x stopped'], ignores: ['pump 8 stopped'], summary: s, recommendation: r}\n",
+    )
+    .unwrap();
+    let errors = load(&Settings { files: vec![path], ..Settings::default() }).unwrap_err();
+    let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("rule 'mine': it misses its example 'pump x stopped'"), "{}", said[0]);
+    assert!(said[1].contains("it wrongly sees its example 'pump 8 stopped'"), "{}", said[1]);
+}
+
+/// Short keywords make every line pass an automaton: the pack does without them for messages.
+#[test]
+fn the_packs_keywords_over_messages_are_long() {
+    let set = pack();
+    for rule in set.rules() {
+        for pattern in &rule.patterns {
+            for keyword in pattern.keywords() {
+                if keyword.len() < 7 {
+                    eprintln!("SHORT {}: {:?}", rule.id, pattern.keywords());
+                }
+            }
+        }
+    }
+}
