@@ -12,7 +12,7 @@ use super::{
     window::OpenWindow,
 };
 use crate::{
-    model::{FindingDraft, FindingId, FindingWindow, Timestamp, WindowId, WindowState},
+    model::{FindingDraft, FindingId, FindingWindow, Severity, Timestamp, WindowId, WindowState},
     store::{
         Change, StoreError, Transaction,
         finding::{self, Applied, Source},
@@ -226,6 +226,7 @@ fn closed_window(
         lines: open.lines,
         suspicious: open.suspicious,
         templates: open.templates.len() as u64,
+        severity: findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
         state,
         exhibit: None,
     };

@@ -122,7 +122,8 @@ fn ground_one(
             }
         }
         None => {
-            let draft = new_finding(claim, words, &cited, exhibit, origin, &proof, &mut grounded.dropped);
+            let material = Material { claim, cited: &cited, exhibit, origin, proof: &proof };
+            let draft = new_finding(&material, words, &mut grounded.dropped);
             if explained.insert(draft.fingerprint.clone()) {
                 grounded.drafts.push(draft);
             }
@@ -203,16 +204,17 @@ fn better_words(known: &Known, words: Words, origin: &Origin) -> FindingDraft {
     draft
 }
 
-#[expect(clippy::too_many_arguments, reason = "everything a finding is made of, at its one call")]
-fn new_finding(
-    claim: &Claim,
-    words: Words,
-    cited: &Cited<'_>,
-    exhibit: &Exhibit,
-    origin: &Origin,
-    proof: &Proof,
-    dropped: &mut Vec<Reason>,
-) -> FindingDraft {
+/// What a new finding is made of.
+struct Material<'a> {
+    claim: &'a Claim,
+    cited: &'a Cited<'a>,
+    exhibit: &'a Exhibit,
+    origin: &'a Origin,
+    proof: &'a Proof,
+}
+
+fn new_finding(material: &Material<'_>, words: Words, dropped: &mut Vec<Reason>) -> FindingDraft {
+    let Material { claim, cited, exhibit, origin, proof } = *material;
     let items = distinct_items(cited);
     let bound = supported_severity(&items, cited, exhibit);
     if claim.severity > bound {
