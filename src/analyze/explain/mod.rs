@@ -321,4 +321,6 @@ fn source_of(pending: &Pending) -> Source {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
