@@ -12,7 +12,9 @@ use super::{
     window::OpenWindow,
 };
 use crate::{
-    model::{FindingDraft, FindingId, FindingWindow, TemplateId, Timestamp, WindowId, WindowState},
+    model::{
+        FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId, WindowState,
+    },
     store::{
         Change, StoreError, Transaction,
         finding::{self, Applied, Source},
@@ -247,6 +249,7 @@ fn closed_window(
         lines: open.lines,
         suspicious: open.suspicious,
         templates: open.templates.len() as u64,
+        severity: findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
         state,
         exhibit: None,
     };

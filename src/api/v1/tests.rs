@@ -148,6 +148,7 @@ fn seed(tx: &crate::store::Transaction<'_>) -> Result<(), crate::store::StoreErr
                 lines: 10,
                 suspicious: 1,
                 templates: 1,
+                severity: Severity::Info,
                 state,
                 exhibit: None,
             },
