@@ -186,7 +186,7 @@ pub fn decode(format: Format, body: Bytes, limits: DecodeLimits) -> Result<PushR
     };
     if !is_json {
         let message = unpack::unsnap_protobuf(plain, limits.max_unpacked_bytes)?;
-        return protobuf::decode(message, limits.max_items);
+        return protobuf::decode(&message, limits.max_items);
     }
     match json::decode(&plain, format.is_legacy, limits.max_items) {
         // Loki ignores `Content-Encoding: snappy` on JSON; whoever really compressed it is understood too.
