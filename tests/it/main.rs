@@ -12,6 +12,7 @@
 
 mod auth;
 mod clients;
+mod contract;
 mod crash;
 mod disk;
 mod floors;
