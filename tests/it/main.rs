@@ -13,6 +13,7 @@
 mod auth;
 mod clients;
 mod crash;
+mod demo;
 mod disk;
 mod floors;
 mod forward;
