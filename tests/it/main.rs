@@ -14,6 +14,7 @@ mod auth;
 mod clients;
 mod contract;
 mod crash;
+mod demo;
 mod disk;
 mod floors;
 mod forward;
