@@ -14,6 +14,7 @@ mod auth;
 mod clients;
 mod crash;
 mod disk;
+mod docs;
 mod floors;
 mod forward;
 mod forward_engine;
