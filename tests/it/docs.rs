@@ -204,6 +204,15 @@ fn the_readmes_commands_do_what_it_says() {
 }
 
 #[test]
+fn the_quick_start_is_two_commands_that_exist() {
+    let cargo = commands("cargo");
+    assert_eq!(cargo[..2], ["cargo run --release -- demo", "cargo test"]);
+    let folder = tempfile::tempdir().unwrap();
+    let help = good(&sigyn(&["demo", "--help"].map(str::to_owned), folder.path(), &[]), "demo");
+    assert!(help.contains("--fast") && help.contains("--exit-after-replay"), "{help}");
+}
+
+#[test]
 fn findings_on_the_command_line_are_those_of_the_api() {
     let server = attacked();
     let folder = tempfile::tempdir().unwrap();
