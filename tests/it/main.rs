@@ -16,6 +16,7 @@ mod contract;
 mod crash;
 mod demo;
 mod disk;
+mod docs;
 mod floors;
 mod forward;
 mod forward_engine;
