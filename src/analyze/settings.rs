@@ -7,6 +7,8 @@ use super::mine;
 /// Settings of windows and of what happens in them.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Whether lines are analysed at all; off, Sigyn only buffers and forwards.
+    pub enabled: bool,
     /// How long a window collects lines, counted from its first line's arrival.
     pub window: Duration,
     /// Lines after which a window is closed early.
@@ -28,6 +30,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            enabled: true,
             window: Duration::from_secs(60),
             max_window_lines: 500_000,
             group_by: ["host", "hostname", "instance", "nodename", "node", "node_name", "server"]

@@ -5,7 +5,6 @@
 //! repeating results.
 
 use std::{
-    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Settings,
     commit::Commit,
-    group::{Group, GroupKey, StreamContext, group_name},
+    group::{Group, GroupKey, Groups, StreamContext, group_name},
     line::Line,
     mine::{Change, Miner},
     sift::{GroupSift, Sifter},
@@ -61,9 +60,11 @@ pub struct Analyzer {
     pub(super) sifter: Arc<Sifter>,
     ids: Arc<AtomicU64>,
     pub(super) miners: FxHashMap<i64, Miner>,
-    pub(super) groups: HashMap<GroupKey, Group>,
+    pub(super) groups: Groups,
     streams: FxHashMap<StreamId, Arc<StreamContext>>,
     open_templates: usize,
+    /// No window is due before this time.
+    next_due: Timestamp,
     /// The last block taken into windows.
     pub(super) read: u64,
     /// The position as committed.
@@ -113,6 +114,7 @@ impl Analyzer {
             groups,
             streams: FxHashMap::default(),
             open_templates: 0,
+            next_due: Timestamp::MAX,
             read,
             saved: read,
             unwritten: None,
@@ -172,7 +174,7 @@ impl Analyzer {
     /// Takes the entries of one stream.
     fn take_section(&mut self, block: &Block, stream: StreamId, entries: &[BlockEntry<'_>]) {
         let Some(context) = self.context(stream) else { return };
-        let group = self.groups.entry(context.group.clone()).or_default();
+        let Some(group) = self.groups.at(context.place) else { return };
         if block.seq <= group.seq {
             return; // analysed before a restart, together with a window already committed
         }
@@ -195,6 +197,9 @@ impl Analyzer {
             }
         }
         self.open_templates += window.templates.len() - templates_before;
+        let is_full = window.lines >= self.settings.max_window_lines;
+        let due = if is_full { Timestamp::MIN } else { window.opened.plus(self.settings.window) };
+        self.next_due = self.next_due.min(due);
     }
 
     /// What the lines of a stream have in common; made on first sight.
@@ -204,9 +209,11 @@ impl Analyzer {
         }
         let info = self.store.streams().get(stream)?;
         let tenant = self.store.streams().tenant_number(&info.tenant);
+        let group = (tenant, group_name(&info.labels, &self.settings.group_by));
         let context = Arc::new(StreamContext {
             tenant,
-            group: (tenant, group_name(&info.labels, &self.settings.group_by)),
+            place: self.groups.place(&group),
+            group,
             rules: self.sifter.stream_rules(&info.labels),
             labels: info.labels,
         });
@@ -216,17 +223,20 @@ impl Analyzer {
 
     /// Closes the windows that are due at `now`: old enough or large enough.
     fn close_due(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let due: Vec<GroupKey> = self
-            .groups
-            .iter()
-            .filter(|(_, group)| {
-                group.window.as_ref().is_some_and(|window| {
-                    now >= window.opened.plus(self.settings.window)
-                        || window.lines >= self.settings.max_window_lines
-                })
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
+        if now < self.next_due {
+            return Ok(());
+        }
+        let (age, lines) = (self.settings.window, self.settings.max_window_lines);
+        let mut due = Vec::new();
+        self.next_due = Timestamp::MAX;
+        for (key, group) in self.groups.iter() {
+            let Some(window) = &group.window else { continue };
+            if now >= window.opened.plus(age) || window.lines >= lines {
+                due.push(key.clone());
+            } else {
+                self.next_due = self.next_due.min(window.opened.plus(age));
+            }
+        }
         self.close(due, now)
     }
 
@@ -351,3 +361,6 @@ pub async fn run(mut analyzer: Analyzer, stop: CancellationToken) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

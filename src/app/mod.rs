@@ -16,11 +16,11 @@ use crate::{
     forward::{self, Forwarder},
     ingest::Ingest,
     listen::{self, Bound},
-    llm::Model,
+    llm::{Model, Tier},
     query::{About, Query},
     rules,
     runtime::{Clock, Supervisor, TaskFailed},
-    store::{self, Store},
+    store::{self, Store, position},
     telemetry::Metrics,
     web,
 };
@@ -87,11 +87,17 @@ impl App {
         let store = Store::open(&settings.store, clock.clone(), metrics.store.clone())?;
 
         let engines = Supervisor::default();
-        let maintenance = store::maintain(store.clone(), settings.store.clone(), engines.stop_token());
-        engines.spawn("maintain", maintenance);
-        let model = start_explainer(&settings, &store, &clock, &metrics, &engines)?;
-        start_analysis(&settings, Sifter::new(rules), &store, &clock, &metrics, &engines).await?;
-        start_forward(&settings, &store, &clock, &metrics, &engines).await?;
+        let workshop = Workshop {
+            settings: &settings,
+            store: &store,
+            clock: &clock,
+            metrics: &metrics,
+            engines: &engines,
+        };
+        workshop.start_maintenance();
+        let model = workshop.start_explainer()?;
+        workshop.start_analysis(Sifter::new(rules)).await?;
+        workshop.start_forward().await?;
 
         let doors = Supervisor::default();
         let readiness = Readiness::default();
@@ -166,57 +172,66 @@ impl App {
     }
 }
 
-/// Starts the engine that asks the model, where one is configured, and says which model that is.
-fn start_explainer(
-    settings: &Settings,
-    store: &Store,
-    clock: &Clock,
-    metrics: &Metrics,
-    engines: &Supervisor,
-) -> Result<Option<String>, AppError> {
-    let Some(configured) = &settings.llm else { return Ok(None) };
-    let model = Model::new(configured.clone(), clock.clone())?;
-    let name = model.full_name(crate::llm::Tier::Explain);
-    let explainer =
-        Explainer::new(store.clone(), model, settings.explain.clone(), clock.clone(), metrics.llm.clone());
-    engines.spawn("explain", explainer.run(engines.stop_token()));
-    Ok(Some(name))
+/// What every engine is made from.
+struct Workshop<'a> {
+    settings: &'a Settings,
+    store: &'a Store,
+    clock: &'a Clock,
+    metrics: &'a Metrics,
+    engines: &'a Supervisor,
 }
 
-async fn start_analysis(
-    settings: &Settings,
-    sifter: Sifter,
-    store: &Store,
-    clock: &Clock,
-    metrics: &Metrics,
-    engines: &Supervisor,
-) -> Result<(), AppError> {
-    let mut analysis = settings.analyze.clone();
-    analysis.ask_model = settings.llm.is_some();
-    let (store, clock, metrics) = (store.clone(), clock.clone(), metrics.analyze.clone());
-    let restored = tokio::task::spawn_blocking(move || {
-        Analyzer::restore(store, Arc::new(sifter), analysis, clock, metrics)
-    });
-    let analyzer =
-        restored.await.map_err(|join| TaskFailed { task: "analyze", cause: join.to_string() })??;
-    engines.spawn("analyze", step::run(analyzer, engines.stop_token()));
-    Ok(())
-}
+impl Workshop<'_> {
+    /// Compaction and retention.
+    fn start_maintenance(&self) {
+        let maintenance =
+            store::maintain(self.store.clone(), self.settings.store.clone(), self.engines.stop_token());
+        self.engines.spawn("maintain", maintenance);
+    }
 
-async fn start_forward(
-    settings: &Settings,
-    store: &Store,
-    clock: &Clock,
-    metrics: &Metrics,
-    engines: &Supervisor,
-) -> Result<(), AppError> {
-    let Some(configured) = &settings.forward else {
-        // Without a forwarder its old position must hold nothing back.
-        return Ok(forward::forget(store).await?);
-    };
-    let forwarder = Forwarder::new(store.clone(), configured, metrics.forward.clone(), clock.clone())?;
-    engines.spawn("forward", forwarder.run(engines.stop_token()));
-    Ok(())
+    /// The engine that asks the model, where one is configured; says which model that is.
+    fn start_explainer(&self) -> Result<Option<String>, AppError> {
+        let Some(configured) = &self.settings.llm else { return Ok(None) };
+        let model = Model::new(configured.clone(), self.clock.clone())?;
+        let name = model.full_name(Tier::Explain);
+        let explainer = Explainer::new(
+            self.store.clone(),
+            model,
+            self.settings.explain.clone(),
+            self.clock.clone(),
+            self.metrics.llm.clone(),
+        );
+        self.engines.spawn("explain", explainer.run(self.engines.stop_token()));
+        Ok(Some(name))
+    }
+
+    async fn start_analysis(&self, sifter: Sifter) -> Result<(), AppError> {
+        if !self.settings.analyze.enabled {
+            // Without an analysis its old position must hold nothing back.
+            return Ok(self.store.write(|tx| position::remove(tx, position::name::ANALYZE)).await?);
+        }
+        let mut settings = self.settings.analyze.clone();
+        settings.ask_model = self.settings.llm.is_some();
+        let (store, clock, metrics) = (self.store.clone(), self.clock.clone(), self.metrics.analyze.clone());
+        let restored = tokio::task::spawn_blocking(move || {
+            Analyzer::restore(store, Arc::new(sifter), settings, clock, metrics)
+        });
+        let died = |join: tokio::task::JoinError| TaskFailed { task: "analyze", cause: join.to_string() };
+        let analyzer = restored.await.map_err(died)??;
+        self.engines.spawn("analyze", step::run(analyzer, self.engines.stop_token()));
+        Ok(())
+    }
+
+    async fn start_forward(&self) -> Result<(), AppError> {
+        let Some(configured) = &self.settings.forward else {
+            // Without a forwarder its old position must hold nothing back.
+            return Ok(forward::forget(self.store).await?);
+        };
+        let forwarder =
+            Forwarder::new(self.store.clone(), configured, self.metrics.forward.clone(), self.clock.clone())?;
+        self.engines.spawn("forward", forwarder.run(self.engines.stop_token()));
+        Ok(())
+    }
 }
 
 fn budget(limits: &crate::analyze::explain::Budget) -> crate::query::Budget {

@@ -5,6 +5,7 @@
 
 mod backup;
 mod check_config;
+mod demo;
 mod findings;
 mod log;
 mod output;
@@ -34,6 +35,8 @@ struct Cli {
 enum Command {
     /// Run the server (the default)
     Serve(ServerArgs),
+    /// Watch it work: a server fed with a made-up day of six servers
+    Demo(demo::DemoArgs),
     /// Show the findings of a running server
     Findings(findings::FindingsArgs),
     /// Check the configuration: all mistakes at once
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         None => serve::run(cli.server),
         Some(Command::Serve(args)) => serve::run(args.or(cli.server)),
         Some(Command::CheckConfig(args)) => check_config::run(args.or(cli.server)),
+        Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Findings(args)) => findings::run(&args),
         Some(Command::Backup(args)) => backup::run(&args, cli.server),
     };

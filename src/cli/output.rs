@@ -29,9 +29,19 @@ pub(super) fn is_colourful() -> bool {
     std::io::stdout().is_terminal()
 }
 
-/// The text without control characters (escape sequences could rewrite what is on the screen).
+/// The text on one line, without control characters and direction marks: both could rewrite what is on the screen.
 pub(super) fn tame(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let shown = |c: char| match c {
+        '\n' => '⏎',
+        '\t' => ' ',
+        c if c.is_control() || is_direction_mark(c) => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(shown).collect()
+}
+
+fn is_direction_mark(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The text, at most `width` characters; a cut is shown.
@@ -62,6 +72,7 @@ mod tests {
     #[test]
     fn escape_sequences_of_log_lines_never_reach_the_terminal() {
         assert_eq!(tame("a\x1b[2Jb\r\u{9b}c"), "a\u{fffd}[2Jb\u{fffd}\u{fffd}c");
+        assert_eq!(tame("root\u{202e}toor\n\tend"), "root\u{fffd}toor⏎ end");
     }
 
     #[test]

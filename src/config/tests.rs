@@ -104,6 +104,25 @@ fn loki_url_gets_the_push_path_and_never_means_ourselves() {
 }
 
 #[test]
+fn a_bad_selector_is_told_before_the_start() {
+    let forward =
+        |selector: &str| from(&format!("forward: {{url: 'http://h', selector: '{selector}'}}"), &[]);
+    let bad = forward("{job=").unwrap_err().to_string();
+    assert!(bad.contains("sigyn.yaml:1: forward.selector:") && bad.contains("write {job="), "{bad}");
+    let labels = crate::model::Labels::from_pairs([("job", "db")]).unwrap();
+    assert!(!forward(r#"{job="web"}"#).unwrap().forward.unwrap().selector.matches(&labels));
+    assert!(forward("").unwrap().forward.unwrap().selector.matches(&labels));
+}
+
+#[test]
+fn mining_is_bounded_by_what_was_written() {
+    let settings = from("analyze: {mine: {max_templates: 50, max_bytes: 1MiB}}", &[]).unwrap();
+    assert_eq!((settings.analyze.mine.max_templates, settings.analyze.mine.max_bytes), (50, 1 << 20));
+    let bad = from("analyze: {mine: {max_words: 129}}", &[]).unwrap_err().to_string();
+    assert!(bad.contains("analyze.mine.max_words: must be from 1 to 128"), "{bad}");
+}
+
+#[test]
 fn an_open_door_needs_a_lock() {
     let open = "listen: {address: '0.0.0.0:3100'}\n";
     assert!(from(open, &[]).unwrap_err().to_string().contains("--insecure-no-auth"));

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    model::TenantId,
+    model::{Selector, TenantId},
     net::{HeaderName, HeaderValue, Secret},
 };
 
@@ -21,7 +21,7 @@ pub struct Settings {
     /// Further trusted certificates (PEM) for TLS.
     pub ca_file: Option<PathBuf>,
     /// Forward only the streams that this selects (`{job="nginx"}`); empty forwards every stream.
-    pub selector: String,
+    pub selector: Selector,
     /// Push once this many bytes (lines and metadata) are collected. Loki's own agents use 1 MiB.
     pub batch_bytes: usize,
     /// Push once this many entries are collected.
@@ -43,7 +43,7 @@ impl Settings {
             auth: Auth::None,
             headers: Vec::new(),
             ca_file: None,
-            selector: String::new(),
+            selector: Selector::default(),
             batch_bytes: 1024 * 1024,
             batch_entries: 10_000,
             timeout: Duration::from_secs(10),

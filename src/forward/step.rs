@@ -17,7 +17,7 @@ use super::{
     upstream::{Outcome, Upstream},
 };
 use crate::{
-    model::{Entry, Selector, SelectorError, StreamId, TenantId, Timestamp},
+    model::{Entry, Selector, StreamId, TenantId, Timestamp},
     runtime::{Backoff, Clock},
     store::{
         Store, StoreError,
@@ -40,13 +40,6 @@ pub enum ForwardError {
     /// User name, password or token cannot stand in a header.
     #[error("the credential contains characters that cannot be sent")]
     BadCredential,
-    /// The selector cannot be read.
-    #[error("selector: {0}")]
-    BadSelector(#[from] SelectorError),
-}
-
-fn selector(text: &str) -> Result<Selector, SelectorError> {
-    if text.trim().is_empty() { Ok(Selector::default()) } else { text.parse() }
 }
 
 /// What one step came to.
@@ -96,7 +89,7 @@ impl Forwarder {
         Ok(Forwarder {
             store,
             upstream: Upstream::new(settings)?,
-            selector: selector(&settings.selector)?,
+            selector: settings.selector.clone(),
             batch_bytes: settings.batch_bytes.max(1),
             batch_entries: settings.batch_entries.max(1),
             max_backoff: settings.max_backoff,

@@ -163,7 +163,7 @@ impl<'a> Cursor<'a> {
             match chars.next() {
                 Some('"') => break,
                 Some('\\') => {
-                    value.push(unescape(&mut chars).ok_or_else(|| self.expected("a known escape"))?)
+                    value.push(unescape(&mut chars).ok_or_else(|| self.expected("a known escape"))?);
                 }
                 Some(c) => value.push(c),
                 None => return Err(self.expected("a closing '\"'")),

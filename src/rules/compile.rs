@@ -2,19 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-use regex::Regex;
-use smallvec::{SmallVec, smallvec};
-
 use super::{
     error::RuleError,
+    expression::Expression,
     field::Field,
+    keywords::Collector,
     pattern::Pattern,
-    rule::{After, Escalation, RequestPattern, Rule, Threshold},
-    selector::Selector,
-    set::{Automaton, Noise, RuleSet, Slot},
+    rule::{After, Escalation, Programs, RequestPattern, Rule, Threshold},
+    set::{Noise, RuleSet, Scope, Slot},
     spec::{AfterSpec, EscalateSpec, FileSpec, PatternSpec, RequestSpec, RuleSpec, ThresholdSpec, seconds},
 };
+use crate::model::{Selector, SelectorError};
 
 /// Rules at most; numbers are 16 bits and the automaton grows with every keyword.
 const MAX_RULES: usize = 4096;
@@ -47,17 +45,44 @@ pub(super) fn compile(sources: Vec<Source>, disabled: &[String]) -> Result<RuleS
     merged.retain(|(_, rule)| !disabled.contains(&rule.id));
     let ids: BTreeSet<String> = merged.iter().map(|(_, rule)| rule.id.clone()).collect();
     let mut rules = Vec::with_capacity(merged.len());
+    let mut unproven = Vec::new();
     for (origin, spec) in merged.into_iter().take(MAX_RULES) {
         let id = spec.id.clone();
         match rule(spec, &ids, &origin) {
-            Ok(rule) => rules.push(rule),
+            Ok(rule) => {
+                if !origin.is_proven {
+                    unproven.push((rules.len(), origin));
+                }
+                rules.push(rule);
+            }
             Err(mistake) => errors.push(origin.error(Some(id), mistake)),
         }
     }
     if !errors.is_empty() {
         return Err(errors);
     }
-    assemble(rules, noise).map_err(|mistake| vec![Origin::default().error(None, mistake)])
+    let set = assemble(rules, noise).map_err(|mistake| vec![Origin::default().error(None, mistake)])?;
+    for (number, origin) in unproven {
+        errors.extend(disproofs(&set, number, &origin));
+    }
+    if errors.is_empty() { Ok(set) } else { Err(errors) }
+}
+
+/// The examples of a rule that it does not keep to.
+fn disproofs(set: &RuleSet, number: usize, origin: &Origin) -> Vec<RuleError> {
+    let Some(rule) = set.rules.get(number) else { return Vec::new() };
+    let program = rule.programs.example();
+    let sees = |line: &String| {
+        let hits = set.scan(&Scope::default(), program, line);
+        hits.iter().any(|hit| usize::from(hit.rule) == number)
+    };
+    let missed = rule.matches.iter().filter(|line| !sees(line)).map(|line| ("misses", line));
+    let wrong = rule.ignores.iter().filter(|line| sees(line)).map(|line| ("wrongly sees", line));
+    let error = |(what, line): (&str, &String)| {
+        let mistake = (format!("it {what} its example '{line}'"), "mend the patterns or the example");
+        origin.error(Some(rule.id.clone()), mistake)
+    };
+    missed.chain(wrong).map(error).collect()
 }
 
 /// What is wrong, and what to do.
@@ -113,9 +138,17 @@ fn rule(spec: RuleSpec, ids: &BTreeSet<String>, origin: &Origin) -> Result<Rule,
         key: key(&spec.id),
         thresholds: thresholds(&spec)?,
         after: spec.after.as_ref().map(|after| self::after(after, ids)).transpose()?,
-        escalate: spec.escalate.iter().map(escalation).collect::<Result<_, _>>()?,
+        escalate: spec
+            .escalate
+            .iter()
+            .map(|spec| escalation(spec, origin.is_proven))
+            .collect::<Result<_, _>>()?,
         selector: selector(spec.selector.as_deref())?,
-        requests: spec.requests.iter().map(request).collect::<Result<_, _>>()?,
+        requests: spec
+            .requests
+            .iter()
+            .map(|spec| request(spec, origin.is_proven))
+            .collect::<Result<_, _>>()?,
         patterns: all,
         exclude,
         story: spec.story.unwrap_or_else(|| spec.id.clone()),
@@ -130,7 +163,7 @@ fn rule(spec: RuleSpec, ids: &BTreeSet<String>, origin: &Origin) -> Result<Rule,
         service: spec.service,
         summary: spec.summary,
         recommendation: spec.recommendation,
-        programs: spec.programs,
+        programs: Programs::parse(&spec.programs),
         matches: spec.matches,
         ignores: spec.ignores,
     })
@@ -143,7 +176,8 @@ fn key(id: &str) -> u64 {
 
 fn selector(text: Option<&str>) -> Result<Selector, Mistake> {
     const MEND: &str = "write it as Loki does: {job=\"ssh\", env!~\"dev|test\"}";
-    text.map_or(Ok(Selector::default()), Selector::parse).map_err(|problem| (problem, MEND))
+    text.map_or(Ok(Selector::default()), str::parse)
+        .map_err(|problem: SelectorError| (problem.to_string(), MEND))
 }
 
 fn patterns(specs: &[PatternSpec], ignore_case: bool) -> Result<Vec<Pattern>, Mistake> {
@@ -154,8 +188,13 @@ fn patterns(specs: &[PatternSpec], ignore_case: bool) -> Result<Vec<Pattern>, Mi
     compiled.collect::<Result<_, _>>().map_err(|problem| (problem, "mend the pattern"))
 }
 
-fn expression(text: &str) -> Result<Regex, Mistake> {
-    Regex::new(text).map_err(|error| (format!("'{text}' does not compile: {error}"), "mend the expression"))
+/// The pack's expressions are proven by its tests; an operator's are compiled once to tell mistakes.
+fn expression(text: &str, is_proven: bool) -> Result<Expression, Mistake> {
+    let expression = Expression::new(text);
+    if !is_proven {
+        expression.verify().map_err(|problem| (problem, "mend the expression"))?;
+    }
+    Ok(expression)
 }
 
 fn duration(text: &str) -> Result<i64, Mistake> {
@@ -205,9 +244,9 @@ fn after(spec: &AfterSpec, ids: &BTreeSet<String>) -> Result<After, Mistake> {
     })
 }
 
-fn escalation(spec: &EscalateSpec) -> Result<Escalation, Mistake> {
-    let field: Option<(Field, Regex)> = match (&spec.field, &spec.fits) {
-        (Some(field), Some(fits)) => Some((*field, expression(fits)?)),
+fn escalation(spec: &EscalateSpec, is_proven: bool) -> Result<Escalation, Mistake> {
+    let field: Option<(Field, Expression)> = match (&spec.field, &spec.fits) {
+        (Some(field), Some(fits)) => Some((*field, expression(fits, is_proven)?)),
         (None, None) if spec.count.is_some() => None,
         _ => {
             return Err((
@@ -219,7 +258,7 @@ fn escalation(spec: &EscalateSpec) -> Result<Escalation, Mistake> {
     Ok(Escalation { field, count: spec.count, severity: spec.severity })
 }
 
-fn request(spec: &RequestSpec) -> Result<RequestPattern, Mistake> {
+fn request(spec: &RequestSpec, is_proven: bool) -> Result<RequestPattern, Mistake> {
     let status = |text: &String| {
         let class = text.strip_suffix("xx").and_then(|class| class.parse().ok()).map(|class| (class, None));
         class
@@ -232,7 +271,7 @@ fn request(spec: &RequestSpec) -> Result<RequestPattern, Mistake> {
     Ok(RequestPattern {
         parts: spec.parts.clone(),
         text: spec.text.clone(),
-        regex: spec.regex.as_deref().map(expression).transpose()?,
+        regex: spec.regex.as_deref().map(|text| expression(text, is_proven)).transpose()?,
         methods: spec.methods.clone(),
         status: spec.status.iter().map(status).collect::<Result<_, _>>()?,
     })
@@ -240,7 +279,7 @@ fn request(spec: &RequestSpec) -> Result<RequestPattern, Mistake> {
 
 fn assemble(rules: Vec<Rule>, noise: Vec<Noise>) -> Result<RuleSet, Mistake> {
     let (mut messages, mut requests, mut any_request) =
-        (Keywords::default(), Keywords::default(), Vec::new());
+        (Collector::default(), Collector::default(), Vec::new());
     let small = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
     for (at, rule) in rules.iter().enumerate() {
         for (number, pattern) in rule.patterns.iter().enumerate() {
@@ -251,44 +290,10 @@ fn assemble(rules: Vec<Rule>, noise: Vec<Noise>) -> Result<RuleSet, Mistake> {
             if pattern.text.is_empty() { any_request.push(slot) } else { requests.add(&pattern.text, slot) }
         }
     }
-    Ok(RuleSet { messages: messages.build()?, requests: requests.build()?, any_request, rules, noise })
-}
-
-/// Keywords, equal ones joined.
-#[derive(Default)]
-struct Keywords {
-    words: Vec<String>,
-    slots: Vec<SmallVec<[Slot; 2]>>,
-    numbers: std::collections::HashMap<String, usize>,
-}
-
-impl Keywords {
-    fn add(&mut self, words: &[String], slot: Slot) {
-        for word in words {
-            let word = word.to_ascii_lowercase();
-            match self.numbers.get(&word).and_then(|at| self.slots.get_mut(*at)) {
-                Some(slots) => slots.push(slot),
-                None => {
-                    self.numbers.insert(word.clone(), self.words.len());
-                    self.words.push(word);
-                    self.slots.push(smallvec![slot]);
-                }
-            }
-        }
-    }
-
-    fn build(self) -> Result<Automaton, Mistake> {
-        if self.words.is_empty() {
-            return Ok(Automaton::default());
-        }
-        let words = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(&self.words)
-            .map_err(|error| {
-                (format!("the keywords make no automaton: {error}"), "use fewer or shorter keywords")
-            })?;
-        Ok(Automaton { words: Some(words), slots: self.slots })
-    }
+    let build = |words: Collector| {
+        words.build().map_err(|problem| {
+            (format!("the keywords make no search: {problem}"), "use fewer or shorter keywords")
+        })
+    };
+    Ok(RuleSet { messages: build(messages)?, requests: build(requests)?, any_request, rules, noise })
 }

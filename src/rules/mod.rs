@@ -5,13 +5,14 @@
 
 mod compile;
 mod error;
+mod expression;
 mod field;
+mod keywords;
 mod load;
 mod pack;
 mod pattern;
 mod request;
 mod rule;
-mod selector;
 mod set;
 mod spec;
 

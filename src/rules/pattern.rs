@@ -5,16 +5,13 @@
 //! one of several texts, `^` and `$` at the ends anchor. Blanks match any number of blanks. The longest literal text
 //! becomes the keyword by which a line becomes a candidate; only candidates run the regular expression.
 
-use std::sync::OnceLock;
-
-use regex::Regex;
-
-use super::field::{ADDRESS, Field, Fields};
+use super::{
+    expression::Expression,
+    field::{ADDRESS, Field, Fields},
+};
 
 /// Shortest text that may be a keyword; shorter ones would make nearly every line a candidate.
 const MIN_KEYWORD: usize = 3;
-/// Largest compiled expression; the built-in pack stays far below.
-const MAX_REGEX_BYTES: usize = 1 << 20;
 
 /// A compiled pattern.
 #[derive(Debug)]
@@ -27,8 +24,8 @@ pub struct Pattern {
 enum Check {
     /// One of the keywords, in this case.
     Keyword,
-    /// The expression must match as well. Compiled at its first candidate: most are never needed.
-    Expression { source: String, compiled: OnceLock<Option<Regex>> },
+    /// The expression must match as well.
+    Expression(Expression),
 }
 
 /// A piece of a pattern.
@@ -60,7 +57,7 @@ impl Pattern {
             }
         }
         source.push_str(if at_end { "$" } else { "" });
-        Ok(Pattern { keywords, check: Check::Expression { source, compiled: OnceLock::new() } })
+        Ok(Pattern { keywords, check: Check::Expression(Expression::new(&source)) })
     }
 
     /// Takes keywords and an optional regular expression as they are.
@@ -73,17 +70,14 @@ impl Pattern {
             return Err(format!("'text' needs at least one word, each of at least {MIN_KEYWORD} characters"));
         }
         let check = match regex {
-            None if ignore_case => Check::Expression {
-                source: format!(
-                    "(?i){}",
-                    keywords.iter().map(|k| regex::escape(k)).collect::<Vec<_>>().join("|")
-                ),
-                compiled: OnceLock::new(),
-            },
+            None if ignore_case => Check::Expression(Expression::new(&format!(
+                "(?i){}",
+                keywords.iter().map(|k| regex::escape(k)).collect::<Vec<_>>().join("|")
+            ))),
             None => Check::Keyword,
             Some(regex) => {
-                let source = if ignore_case { format!("(?is){regex}") } else { format!("(?s){regex}") };
-                Check::Expression { source, compiled: OnceLock::new() }
+                let flags = if ignore_case { "(?is)" } else { "(?s)" };
+                Check::Expression(Expression::new(&format!("{flags}{regex}")))
             }
         };
         Ok(Pattern { keywords, check })
@@ -91,8 +85,8 @@ impl Pattern {
 
     /// Compiles the expression now, so that a mistake in it is known.
     pub fn verify(&self) -> Result<(), String> {
-        let Check::Expression { source, .. } = &self.check else { return Ok(()) };
-        let regex = compile(source).map_err(|error| format!("the expression does not compile: {error}"))?;
+        let Check::Expression(expression) = &self.check else { return Ok(()) };
+        let regex = expression.verify()?;
         match regex.capture_names().flatten().find(|name| Field::parse(name).is_none()) {
             Some(name) => Err(format!("'{name}' is no field (fields: {})", Field::names())),
             None => Ok(()),
@@ -107,10 +101,10 @@ impl Pattern {
     /// The fields of the message if it matches.
     pub fn find(&self, message: &str) -> Option<Fields> {
         let mut fields = Fields::default();
-        let Check::Expression { source, compiled } = &self.check else {
+        let Check::Expression(expression) = &self.check else {
             return self.keywords.iter().any(|keyword| message.contains(keyword)).then_some(fields);
         };
-        let regex = compiled.get_or_init(|| compile(source).ok()).as_ref()?;
+        let regex = expression.regex()?;
         let captures = regex.captures(message)?;
         for name in regex.capture_names().flatten() {
             if let (Some(field), Some(value)) = (Field::parse(name), captures.name(name)) {
@@ -124,16 +118,9 @@ impl Pattern {
     pub fn is_match(&self, message: &str) -> bool {
         match &self.check {
             Check::Keyword => self.keywords.iter().any(|keyword| message.contains(keyword)),
-            Check::Expression { source, compiled } => compiled
-                .get_or_init(|| compile(source).ok())
-                .as_ref()
-                .is_some_and(|regex| regex.is_match(message)),
+            Check::Expression(expression) => expression.is_match(message),
         }
     }
-}
-
-fn compile(source: &str) -> Result<Regex, regex::Error> {
-    regex::RegexBuilder::new(source).size_limit(MAX_REGEX_BYTES).build()
 }
 
 fn pieces(text: &str) -> Result<Vec<Piece>, String> {

@@ -1,7 +1,9 @@
 //! Web requests out of access log lines: common and combined format (with or without virtual host), application servers'
 //! short forms, haproxy, and the JSON of caddy, traefik and nginx.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, net::IpAddr, sync::LazyLock};
+
+use memchr::memmem::Finder;
 
 /// Text decoded of one request at most; longer ones are cut (servers refuse them long before).
 const MAX_DECODED: usize = 8 * 1024;
@@ -9,8 +11,8 @@ const MAX_DECODED: usize = 8 * 1024;
 /// One request as an access log tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// The client.
-    pub ip: Option<Cow<'a, str>>,
+    /// Where the client is named.
+    source: Source<'a>,
     /// `GET`, `POST`, …
     pub method: Cow<'a, str>,
     /// Path and query as logged.
@@ -21,6 +23,39 @@ pub struct Request<'a> {
     pub referrer: Cow<'a, str>,
     /// User agent, or empty.
     pub agent: Cow<'a, str>,
+}
+
+/// Where a request's line names the client: looked for only when a rule matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source<'a> {
+    /// The text before the request line.
+    Before(&'a str),
+    /// The whole JSON line.
+    Json(&'a str),
+}
+
+impl<'a> Request<'a> {
+    /// The client.
+    pub fn ip(&self) -> Option<Cow<'a, str>> {
+        const KEYS: [&str; 5] =
+            ["\"remote_ip\":", "\"client_ip\":", "\"remote_addr\":", "\"ClientHost\":", "\"remote\":"];
+        match self.source {
+            Source::Before(text) => client(text).map(Cow::Borrowed),
+            Source::Json(text) => first_text(text, &KEYS),
+        }
+    }
+
+    /// The texts a pattern may look at, as logged.
+    pub fn texts(&self) -> [&str; 3] {
+        [&self.target, &self.referrer, &self.agent]
+    }
+
+    /// Whether decoding changes more than the case of a text.
+    pub fn is_encoded(&self) -> bool {
+        let has_plus = |text: &str| memchr::memchr(b'+', text.as_bytes()).is_some();
+        let is_escaped = |text: &str| memchr::memchr2(b'%', b'\\', text.as_bytes()).is_some();
+        self.texts().into_iter().any(is_escaped) || has_plus(&self.target) || has_plus(&self.referrer)
+    }
 }
 
 /// The part of a request a pattern looks at.
@@ -79,13 +114,23 @@ impl Decoded {
 
 /// Reads the request of an access log line; `None` when the line is none.
 pub fn parse(message: &str) -> Option<Request<'_>> {
-    memchr::memmem::find(message.as_bytes(), b"HTTP/")?;
-    if message.starts_with('{') { json(message) } else { quoted(message) }
+    if message.starts_with('{') {
+        return names_protocol(message).then(|| json(message)).flatten();
+    }
+    quoted(message)
+}
+
+fn names_protocol(message: &str) -> bool {
+    static PROTOCOL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("HTTP/"));
+    PROTOCOL.find(message.as_bytes()).is_some()
 }
 
 /// `… "METHOD target HTTP/x" status …`, or haproxy's, where the status comes before.
 fn quoted(message: &str) -> Option<Request<'_>> {
     let (before, line, after) = request_line(message)?;
+    if !names_protocol(message) {
+        return None;
+    }
     let (method, rest) = line.split_once(' ')?;
     let target = rest.rsplit_once(" HTTP/").map_or(rest, |(target, _)| target);
     let status = match leading_status(after) {
@@ -97,7 +142,7 @@ fn quoted(message: &str) -> Option<Request<'_>> {
     let referrer = quotes.next().filter(|text| *text != "-").unwrap_or_default();
     let agent = quotes.next().unwrap_or_default();
     Some(Request {
-        ip: client(before).map(Cow::Borrowed),
+        source: Source::Before(before),
         method: Cow::Borrowed(method),
         target: Cow::Borrowed(target),
         status,
@@ -164,7 +209,7 @@ fn client(before: &str) -> Option<&str> {
 }
 
 fn json(message: &str) -> Option<Request<'_>> {
-    let text = |keys: &[&str]| keys.iter().find_map(|key| json_text(message, key));
+    let text = |keys: &[&str]| first_text(message, keys);
     let (method, target) = match text(&["\"request\":"]) {
         Some(line) => {
             let (method, rest) = line.split_once(' ')?;
@@ -178,7 +223,7 @@ fn json(message: &str) -> Option<Request<'_>> {
     };
     let code = ["\"status\":", "\"DownstreamStatus\":", "\"statusCode\":", "\"status_code\":"];
     Some(Request {
-        ip: text(&["\"remote_ip\":", "\"client_ip\":", "\"remote_addr\":", "\"ClientHost\":", "\"remote\":"]),
+        source: Source::Json(message),
         method,
         target,
         status: code.iter().find_map(|key| json_status(message, key))?,
@@ -191,6 +236,10 @@ fn json(message: &str) -> Option<Request<'_>> {
         ])
         .unwrap_or_default(),
     })
+}
+
+fn first_text<'a>(message: &'a str, keys: &[&str]) -> Option<Cow<'a, str>> {
+    keys.iter().find_map(|key| json_text(message, key))
 }
 
 /// The text behind a key, also as the only item of a list.
@@ -264,7 +313,7 @@ mod tests {
     #[track_caller]
     fn check(line: &str, ip: &str, (method, target): (&str, &str), status: u16, agent: &str) {
         let request = parse(line).expect("a request");
-        assert_eq!(request.ip.as_deref(), Some(ip));
+        assert_eq!(request.ip().as_deref(), Some(ip));
         assert_eq!((&*request.method, &*request.target, request.status), (method, target, status));
         assert_eq!(&*request.agent, agent);
     }

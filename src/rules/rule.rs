@@ -1,14 +1,12 @@
 //! A compiled rule.
 
-use regex::Regex;
-
 use super::{
+    expression::Expression,
     field::{Field, Fields},
     pattern::Pattern,
     request::{Decoded, Part, Request},
-    selector::Selector,
 };
-use crate::model::{Category, Severity};
+use crate::model::{Category, Selector, Severity};
 
 /// A rule in force.
 #[derive(Debug)]
@@ -46,7 +44,7 @@ pub struct Rule {
     /// What to do.
     pub recommendation: String,
     pub(super) selector: Selector,
-    pub(super) programs: Vec<String>,
+    pub(super) programs: Programs,
     pub(super) patterns: Vec<Pattern>,
     pub(super) requests: Vec<RequestPattern>,
     pub(super) exclude: Vec<Pattern>,
@@ -89,7 +87,7 @@ pub struct After {
 /// When a finding is worse than its rule says.
 #[derive(Debug)]
 pub struct Escalation {
-    pub(super) field: Option<(Field, Regex)>,
+    pub(super) field: Option<(Field, Expression)>,
     /// From so many events on.
     pub count: Option<u64>,
     /// Then this bad.
@@ -106,24 +104,47 @@ impl Escalation {
     }
 }
 
-impl Rule {
-    /// Whether the rule speaks of lines of this program. A line that names no program may be anybody's.
-    pub(super) fn speaks_of(&self, program: Option<&str>) -> bool {
+/// The programs a rule speaks of.
+#[derive(Debug, Default)]
+pub(super) struct Programs {
+    pub wanted: Vec<String>,
+    pub refused: Vec<String>,
+}
+
+impl Programs {
+    /// Reads `name`, `name*` and `!name`.
+    pub(super) fn parse(names: &[String]) -> Self {
+        let mut programs = Programs::default();
+        for name in names {
+            match name.strip_prefix('!') {
+                Some(refused) => programs.refused.push(refused.to_owned()),
+                None => programs.wanted.push(name.clone()),
+            }
+        }
+        programs
+    }
+
+    /// A program the rule speaks of, under which its examples are read.
+    pub(super) fn example(&self) -> Option<&str> {
+        self.wanted.first().map(|name| name.trim_end_matches('*'))
+    }
+
+    /// Whether a line of this program is meant. A line that names no program may be anybody's.
+    pub(super) fn include(&self, program: Option<&str>) -> bool {
         let Some(program) = program else { return true };
         let program = program.rsplit_once('/').map_or(program, |(path, name)| {
             // `postfix/smtpd` names a part of a suite, `/usr/sbin/cron` a file.
             if path.starts_with('/') || path.is_empty() { name } else { program }
         });
-        let fits = |known: &str| match known.strip_suffix('*') {
+        let fits = |known: &String| match known.strip_suffix('*') {
             Some(start) => program.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
             None => known.eq_ignore_ascii_case(program),
         };
-        let (refused, wanted): (Vec<&String>, Vec<&String>) =
-            self.programs.iter().partition(|known| known.starts_with('!'));
-        !refused.iter().any(|known| fits(known.trim_start_matches('!')))
-            && (wanted.is_empty() || wanted.iter().any(|known| fits(known)))
+        !self.refused.iter().any(fits) && (self.wanted.is_empty() || self.wanted.iter().any(fits))
     }
+}
 
+impl Rule {
     /// Whether an exclusion takes the message out.
     pub(super) fn excludes(&self, message: &str) -> bool {
         self.exclude.iter().any(|pattern| pattern.is_match(message))
@@ -135,7 +156,7 @@ impl Rule {
 pub(super) struct RequestPattern {
     pub parts: Vec<Part>,
     pub text: Vec<String>,
-    pub regex: Option<Regex>,
+    pub regex: Option<Expression>,
     pub methods: Vec<String>,
     /// First digit and whole code: `5xx` is (5, None).
     pub status: Vec<(u16, Option<u16>)>,

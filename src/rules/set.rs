@@ -1,19 +1,15 @@
 //! A rule set: one automaton over a line finds the rules worth a closer look.
 
-use aho_corasick::AhoCorasick;
 use smallvec::SmallVec;
 
 use super::{
     field::{Field, Fields},
+    keywords::{Candidates, Keywords},
     pattern::Pattern,
     request::{self, Decoded, Request},
-    rule::Rule,
-    selector::Selector,
+    rule::{RequestPattern, Rule},
 };
-use crate::model::Labels;
-
-/// Candidates looked at for one line; a line made of keywords must not cost more.
-const MAX_CANDIDATES: usize = 64;
+use crate::model::{Labels, Selector};
 
 /// Every rule in force, compiled.
 #[derive(Debug, Default)]
@@ -21,9 +17,9 @@ pub struct RuleSet {
     pub(super) rules: Vec<Rule>,
     pub(super) noise: Vec<Noise>,
     /// Keywords of patterns over messages.
-    pub(super) messages: Automaton,
+    pub(super) messages: Keywords,
     /// Keywords of patterns over decoded requests.
-    pub(super) requests: Automaton,
+    pub(super) requests: Keywords,
     /// Request patterns without keywords: those that ask for a status or method only.
     pub(super) any_request: Vec<Slot>,
 }
@@ -33,13 +29,6 @@ pub struct RuleSet {
 pub(super) struct Slot {
     pub rule: u16,
     pub pattern: u16,
-}
-
-/// Keywords and whose they are.
-#[derive(Debug, Default)]
-pub(super) struct Automaton {
-    pub words: Option<AhoCorasick>,
-    pub slots: Vec<SmallVec<[Slot; 2]>>,
 }
 
 /// Lines known to be harmless.
@@ -110,7 +99,10 @@ impl RuleSet {
 
     fn scan_message(&self, scope: &Scope, program: Option<&str>, message: &str) -> Hits {
         let mut hits = Hits::new();
-        for slot in self.messages.candidates(message) {
+        let mut candidates = Candidates::new();
+        self.messages.find(message, &mut candidates);
+        candidates.sort_unstable();
+        for slot in candidates {
             let Some(rule) = self.open_rule(scope, program, slot, &hits) else { continue };
             let fields =
                 rule.patterns.get(usize::from(slot.pattern)).and_then(|pattern| pattern.find(message));
@@ -123,20 +115,29 @@ impl RuleSet {
 
     fn scan_request(&self, scope: &Scope, program: Option<&str>, request: &Request<'_>) -> Hits {
         let mut hits = Hits::new();
-        let decoded = Decoded::new(request);
-        let candidates = self.requests.candidates(decoded.text());
+        let mut candidates = Candidates::new();
+        let mut decoded = request.is_encoded().then(|| Decoded::new(request));
+        match &decoded {
+            Some(decoded) => self.requests.find(decoded.text(), &mut candidates),
+            None => request.texts().into_iter().for_each(|text| self.requests.find(text, &mut candidates)),
+        }
+        candidates.sort_unstable();
         for slot in candidates.into_iter().chain(self.any_request.iter().copied()) {
+            let Some(pattern) = self.request_pattern(slot).filter(|it| it.may_match(request)) else {
+                continue;
+            };
             let Some(rule) = self.open_rule(scope, program, slot, &hits) else { continue };
-            let Some(pattern) = rule.requests.get(usize::from(slot.pattern)) else { continue };
-            if pattern.may_match(request) && pattern.matches(&decoded) && !rule.excludes(decoded.text()) {
-                hits.push(Hit {
-                    rule: slot.rule,
-                    pattern: slot.pattern,
-                    fields: request_fields(request, &decoded),
-                });
+            let decoded = decoded.get_or_insert_with(|| Decoded::new(request));
+            if pattern.matches(decoded) && !rule.excludes(decoded.text()) {
+                let fields = request_fields(request, decoded);
+                hits.push(Hit { rule: slot.rule, pattern: slot.pattern, fields });
             }
         }
         hits
+    }
+
+    fn request_pattern(&self, slot: Slot) -> Option<&RequestPattern> {
+        self.rule(slot.rule)?.requests.get(usize::from(slot.pattern))
     }
 
     /// The slot's rule, unless it matched already or does not speak of this stream or program.
@@ -144,7 +145,7 @@ impl RuleSet {
         if hits.iter().any(|hit| hit.rule == slot.rule) || scope.refused.contains(&slot.rule) {
             return None;
         }
-        self.rule(slot.rule).filter(|rule| rule.speaks_of(program))
+        self.rule(slot.rule).filter(|rule| rule.programs.include(program))
     }
 
     fn is_noise(&self, scope: &Scope, message: &str) -> bool {
@@ -153,28 +154,10 @@ impl RuleSet {
     }
 }
 
-impl Automaton {
-    /// Slots whose keyword occurs, each once, in the order of rules and patterns.
-    fn candidates(&self, text: &str) -> SmallVec<[Slot; 8]> {
-        let mut found = SmallVec::new();
-        let Some(words) = &self.words else { return found };
-        for occurrence in words.find_overlapping_iter(text) {
-            let slots = self.slots.get(occurrence.pattern().as_usize()).into_iter().flatten();
-            for slot in slots {
-                if found.len() < MAX_CANDIDATES && !found.contains(slot) {
-                    found.push(*slot);
-                }
-            }
-        }
-        found.sort_unstable();
-        found
-    }
-}
-
 fn request_fields(request: &Request<'_>, decoded: &Decoded) -> Fields {
     let mut fields = Fields::default();
-    if let Some(ip) = &request.ip {
-        fields.add(Field::Ip, ip);
+    if let Some(ip) = request.ip() {
+        fields.add(Field::Ip, &ip);
     }
     fields.add(Field::Path, decoded.part(request::Part::Path));
     // Distinct query strings tell a probe from a repeated click.

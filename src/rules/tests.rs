@@ -5,15 +5,16 @@ fn pack() -> RuleSet {
         .unwrap_or_else(|errors| panic!("{}", errors.iter().map(|e| format!("{e}\n")).collect::<String>()))
 }
 
-fn program(rule: &Rule) -> Option<&str> {
-    rule.programs.iter().find(|name| !name.starts_with('!')).map(|name| name.trim_end_matches('*'))
-}
-
 #[test]
 fn every_expression_of_the_pack_compiles() {
     for rule in pack().rules() {
         for pattern in rule.patterns.iter().chain(&rule.exclude) {
             assert_eq!(pattern.verify(), Ok(()), "{}", rule.id);
+        }
+        let escalations = rule.escalate.iter().filter_map(|escalation| escalation.field.as_ref());
+        let requests = rule.requests.iter().filter_map(|request| request.regex.as_ref());
+        for expression in escalations.map(|(_, expression)| expression).chain(requests) {
+            assert!(expression.verify().is_ok(), "{}", rule.id);
         }
     }
 }
@@ -24,7 +25,7 @@ fn every_rule_of_the_pack_matches_its_examples_and_only_those() {
     for rule in set.rules() {
         assert!(!rule.matches.is_empty() && !rule.ignores.is_empty(), "{} lacks examples", rule.id);
         let sees = |line: &str| {
-            let hits = set.scan(&Scope::default(), program(rule), line);
+            let hits = set.scan(&Scope::default(), rule.programs.example(), line);
             hits.iter().any(|hit| set.rule(hit.rule).is_some_and(|found| found.id == rule.id))
         };
         for line in &rule.matches {

@@ -41,7 +41,6 @@ impl Default for Supervisor {
 
 impl Supervisor {
     /// Starts a task. It must end soon after `stop` is cancelled; an error or panic before that is a failure.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
     pub fn spawn<E: std::fmt::Display + Send + 'static>(
         &self,
         name: &'static str,

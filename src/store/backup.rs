@@ -112,7 +112,7 @@ mod tests {
         store.backup(&target, |done, total| last = (done, total)).unwrap();
         assert!(last.0 > 0 && last.0 == last.1, "{last:?}");
         store.append(push(&store, 2, &[(1, 2, b"after")])).await.unwrap();
-        let copy = open::writer(&target).unwrap();
+        let copy = open::writer(&target, 0).unwrap();
         let blocks = block::read_after(&copy, 0, usize::MAX).unwrap();
         assert_eq!(blocks.iter().flat_map(|b| b.iter().map(|e| e.line)).collect::<Vec<_>>(), [b"before"]);
         let again = backup(&store.settings.data_dir, &target, |_, _| {});

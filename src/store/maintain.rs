@@ -2,7 +2,7 @@
 //!
 //! A failed round (a full disk, say) is logged and tried again; it never ends the task.
 
-use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
@@ -47,9 +47,6 @@ struct Round<'a> {
 
 impl Round<'_> {
     fn run(&self) -> Result<(), StoreError> {
-        if self.store.shared().is_short_of_space.load(Ordering::Relaxed) {
-            retain::oldest(self.store)?;
-        }
         let now = self.store.shared().clock.now();
         // A retried push is recognised by its block, so blocks stay for as long as retries are expected.
         let age = self.settings.compact_after.max(self.settings.retry_window);

@@ -21,11 +21,13 @@ mod maintain;
 mod open;
 mod queue;
 mod readers;
+mod reserve;
 mod retain;
 mod retry;
+mod shortage;
 mod streams;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod writer;
 
 use std::{
@@ -48,6 +50,7 @@ use crate::{
     store::{
         queue::{AppendJob, Queue},
         readers::Readers,
+        reserve::Reserve,
         retry::RecentPushes,
         writer::{Shared, Write, Writer},
     },
@@ -64,7 +67,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Lines older than this are dropped. Zero keeps them for ever.
     pub retention: Duration,
-    /// The database is kept below this size by dropping the oldest analysed lines. Zero means no limit.
+    /// The database is kept below this size by dropping the oldest analysed lines. Zero means no limit but the disk:
+    /// when that is full the oldest analysed lines go, too.
     pub max_bytes: u64,
     /// Pushes waiting for the writer; one more is answered 429.
     pub queue_pushes: usize,
@@ -86,7 +90,8 @@ impl Default for Settings {
         Settings {
             data_dir: PathBuf::from("sigyn-data"),
             retention: Duration::from_secs(30 * 86_400),
-            max_bytes: 0,
+            // Some 100 GB of ordinary log text, and less than the smallest disk of a rented server.
+            max_bytes: 8 * 1024 * MIB as u64,
             queue_pushes: 1_024,
             queue_bytes: 32 * MIB,
             readers: 4,
@@ -196,7 +201,12 @@ impl Store {
     pub fn open(settings: &Settings, clock: Clock, metrics: StoreMetrics) -> Result<Self, OpenError> {
         let lock = open::lock_folder(&settings.data_dir)?;
         let path = settings.data_dir.join(open::FILE_NAME);
-        let conn = open::writer(&path)?;
+        let reserve = Reserve::new(&settings.data_dir);
+        if reserve.free().is_some_and(|free| free < reserve.margin()) {
+            // Opening takes some pages, too.
+            reserve.release();
+        }
+        let conn = open::writer(&path, reserve.bytes() / 2)?;
         let failed = |error: StoreError| match error {
             StoreError::Sql(error) => open::explain(&path, &error),
             StoreError::Damaged { .. } => OpenError::Damaged { path: path.clone(), cause: error.to_string() },
@@ -209,7 +219,7 @@ impl Store {
         let is_short_of_space = AtomicBool::new(false);
         let head = watch::Sender::new(head);
         let shared = Arc::new(Shared { queue, streams, head, is_short_of_space, clock, metrics });
-        let writer = Writer { conn, shared: Arc::clone(&shared), writes, recent, lock };
+        let writer = Writer { conn, shared: Arc::clone(&shared), writes, recent, reserve, lock };
         let (ending, ended) = watch::channel(false);
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             writer.run();

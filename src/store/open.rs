@@ -19,15 +19,17 @@ const APPLICATION_ID: i32 = 0x5347_594e;
 const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_init.sql")];
 
 /// Fixed when the file is made. Pushes are a few KB to a few hundred KB, so pages larger than SQLite's 4096 save work.
-const PAGE_BYTES: u32 = 8_192;
-/// Pages in the write-ahead log before they are copied into the database. The log's space is reused, not truncated:
-/// rewriting space that exists is several times cheaper than growing a file.
-const CHECKPOINT_PAGES: u32 = 2_048;
+pub(crate) const PAGE_BYTES: u32 = 8_192;
+/// Pages in the write-ahead log before they are copied into the database, at most. The log's space is reused, not
+/// truncated: rewriting space that exists is several times cheaper than growing a file.
+const CHECKPOINT_PAGES: u64 = 2_048;
+/// The same on the smallest disks.
+const CHECKPOINT_PAGES_MIN: u64 = 64;
 /// Page cache of the writer and of each reader, in KiB. Small: the operating system caches the file anyway.
 const WRITER_CACHE_KIB: u32 = 2_048;
 const READER_CACHE_KIB: u32 = 1_024;
 /// How long to wait for a lock of another process (a backup command).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -102,13 +104,14 @@ pub(crate) fn lock_folder(folder: &Path) -> Result<FolderLock, OpenError> {
     }
 }
 
-/// Opens the database for writing, makes it when there is none, and brings its layout up to date.
-pub(crate) fn writer(path: &Path) -> Result<Connection, OpenError> {
+/// Opens the database for writing, makes it when there is none, and brings its layout up to date. The log is copied into
+/// the database when it is about `log_bytes` long.
+pub(crate) fn writer(path: &Path, log_bytes: u64) -> Result<Connection, OpenError> {
     // Made here, not by SQLite, so that nobody else may read it; the log files inherit its mode.
     private_file().open(path).map_err(|cause| OpenError::Folder { path: path.to_owned(), cause })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags).map_err(|error| explain(path, &error))?;
-    prepare(path, opened)
+    prepare(path, opened, log_bytes)
 }
 
 /// Opens a read-only connection to an existing database.
@@ -130,7 +133,7 @@ pub(crate) fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
     }
 }
 
-fn prepare(path: &Path, mut conn: Connection) -> Result<Connection, OpenError> {
+fn prepare(path: &Path, mut conn: Connection, log_bytes: u64) -> Result<Connection, OpenError> {
     let sql = |error: rusqlite::Error| explain(path, &error);
     conn.busy_timeout(BUSY_TIMEOUT).map_err(sql)?;
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sql)?;
@@ -150,16 +153,17 @@ fn prepare(path: &Path, mut conn: Connection) -> Result<Connection, OpenError> {
         conn.pragma_update(None, "page_size", PAGE_BYTES).map_err(sql)?;
         conn.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(sql)?;
     }
-    configure(&conn).map_err(sql)?;
+    configure(&conn, log_bytes).map_err(sql)?;
     migrate(&mut conn, applied).map_err(sql)?;
     Ok(conn)
 }
 
-fn configure(conn: &Connection) -> rusqlite::Result<()> {
+fn configure(conn: &Connection, log_bytes: u64) -> rusqlite::Result<()> {
+    let pages = (log_bytes / u64::from(PAGE_BYTES)).clamp(CHECKPOINT_PAGES_MIN, CHECKPOINT_PAGES);
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "foreign_keys", true)?;
-    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    conn.pragma_update(None, "wal_autocheckpoint", pages.cast_signed())?;
     conn.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE_KIB))?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     // Deleting and inserting statements of all aggregates together.
@@ -203,7 +207,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("data");
         let _lock = lock_folder(&inside).unwrap();
-        let conn = writer(&inside.join(FILE_NAME)).unwrap();
+        let conn = writer(&inside.join(FILE_NAME), 0).unwrap();
         let number = |name: &str| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!((number("auto_vacuum"), number("page_size"), number("synchronous")), (2, 8_192, 2));
         assert_eq!(number("user_version"), MIGRATIONS.len() as i64);
@@ -230,8 +234,8 @@ mod tests {
     fn a_newer_layout_is_refused_with_both_numbers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
-        writer(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        let message = writer(&path).unwrap_err().to_string();
+        writer(&path, 0).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        let message = writer(&path, 0).unwrap_err().to_string();
         assert!(message.contains("has layout 99, this version knows up to 1"), "{message}");
     }
 
@@ -240,7 +244,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
         std::fs::write(&path, "certainly not a database".repeat(100)).unwrap();
-        let message = writer(&path).unwrap_err().to_string();
+        let message = writer(&path, 0).unwrap_err().to_string();
         assert!(
             message.contains("sigyn.db' is damaged") && message.contains("restore a backup"),
             "{message}"
@@ -252,6 +256,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
         Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
-        assert!(matches!(writer(&path), Err(OpenError::NotOurs { .. })));
+        assert!(matches!(writer(&path, 0), Err(OpenError::NotOurs { .. })));
     }
 }

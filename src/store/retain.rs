@@ -3,12 +3,13 @@
 //! Small batches, each a transaction of its own, so that pushes never wait long behind them.
 
 use super::{Connection, Store, StoreError, Transaction, compact::Progress, position, writer::LAST_SEQ};
-use crate::model::{StreamId, Timestamp};
+use crate::{
+    model::{StreamId, Timestamp},
+    telemetry::StoreMetrics,
+};
 
-/// Chunks dropped per transaction.
-const CHUNKS_PER_STEP: i64 = 64;
-/// Blocks dropped per transaction.
-const BLOCKS_PER_STEP: i64 = 64;
+/// Chunks or blocks dropped per transaction.
+const ROWS_PER_STEP: i64 = 64;
 /// Windows and model calls forgotten per transaction.
 const RECORDS_PER_STEP: i64 = 1_000;
 /// Streams looked at per round of pruning.
@@ -23,34 +24,36 @@ pub(super) fn by_age(store: &Store, oldest: Timestamp) -> Result<Progress, Store
     // Searches the index chunk_age.
     const CHUNKS: &str = "DELETE FROM chunk WHERE id IN
         (SELECT id FROM chunk WHERE max_ns < ?1 ORDER BY max_ns LIMIT ?2) RETURNING entries";
-    let values = (oldest.as_nanos(), CHUNKS_PER_STEP);
+    let values = (oldest.as_nanos(), ROWS_PER_STEP);
     let dropped = store.write_blocking(move |tx| drop_rows(tx, CHUNKS, values))?;
-    count_dropped(store, "age", &dropped);
+    count_dropped(&store.shared().metrics, "age", &dropped);
     Ok(dropped.progress())
 }
 
 /// Drops the oldest chunks, or when there are none the oldest blocks that every engine is done with.
 pub(super) fn oldest(store: &Store) -> Result<Progress, StoreError> {
+    let dropped = store.write_blocking(|tx| drop_oldest(tx, ROWS_PER_STEP))?;
+    count_dropped(&store.shared().metrics, "size", &dropped);
+    Ok(dropped.progress())
+}
+
+/// Drops so many of the oldest chunks, or when there are none of the oldest blocks that every engine is done with.
+pub(super) fn drop_oldest(tx: &Transaction<'_>, rows: i64) -> Result<Dropped, StoreError> {
     const CHUNKS: &str = "DELETE FROM chunk WHERE id IN
         (SELECT id FROM chunk ORDER BY max_ns LIMIT ?1) RETURNING entries";
     const BLOCKS: &str = "DELETE FROM block WHERE seq IN
         (SELECT seq FROM block WHERE seq <= ?1 ORDER BY seq LIMIT ?2) RETURNING entries, seq";
-    let dropped = store.write_blocking(|tx| {
-        let chunks = drop_rows(tx, CHUNKS, [CHUNKS_PER_STEP])?;
-        if chunks.rows > 0 {
-            return Ok(chunks);
-        }
-        let done = position::slowest(tx)?.map_or(i64::MAX, u64::cast_signed);
-        const LAST: &str =
-            "SELECT MAX(seq) FROM (SELECT seq FROM block WHERE seq <= ?1 ORDER BY seq LIMIT ?2)";
-        let last: Option<i64> = tx.query_row(LAST, (done, BLOCKS_PER_STEP), |row| row.get(0))?;
-        if let Some(last) = last {
-            note_last_seq(tx, last)?;
-        }
-        drop_rows(tx, BLOCKS, (done, BLOCKS_PER_STEP))
-    })?;
-    count_dropped(store, "size", &dropped);
-    Ok(dropped.progress())
+    let chunks = drop_rows(tx, CHUNKS, [rows])?;
+    if chunks.rows > 0 {
+        return Ok(chunks);
+    }
+    let done = position::slowest(tx)?.map_or(i64::MAX, u64::cast_signed);
+    const LAST: &str = "SELECT MAX(seq) FROM (SELECT seq FROM block WHERE seq <= ?1 ORDER BY seq LIMIT ?2)";
+    let last: Option<i64> = tx.query_row(LAST, (done, rows), |row| row.get(0))?;
+    if let Some(last) = last {
+        note_last_seq(tx, last)?;
+    }
+    drop_rows(tx, BLOCKS, (done, rows))
 }
 
 /// Forgets windows and model calls from before `oldest`.
@@ -109,19 +112,27 @@ pub(super) fn used_bytes(conn: &Connection) -> Result<u64, StoreError> {
 
 /// Gives some free pages back to the operating system.
 pub(super) fn vacuum(store: &Store) -> Result<Progress, StoreError> {
-    let free = |conn: &Connection| -> Result<i64, StoreError> {
-        Ok(conn.pragma_query_value(None, "freelist_count", |row| row.get(0))?)
-    };
-    if store.read_blocking(free)? <= FREE_PAGES_KEPT {
+    if store.read_blocking(free_pages)? <= FREE_PAGES_KEPT {
         return Ok(Progress::Idle);
     }
     store.write_blocking(|tx| {
-        // Each step of the statement frees one page.
-        let mut statement = tx.prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
-        let mut rows = statement.query([])?;
-        while rows.next()?.is_some() {}
+        give_back(tx, VACUUM_PAGES.into())?;
         Ok(Progress::MoreToDo)
     })
+}
+
+/// Pages of the database file that hold nothing.
+pub(super) fn free_pages(conn: &Connection) -> Result<i64, StoreError> {
+    Ok(conn.pragma_query_value(None, "freelist_count", |row| row.get(0))?)
+}
+
+/// Gives up to so many free pages back to the operating system.
+pub(super) fn give_back(conn: &Connection, pages: i64) -> Result<(), StoreError> {
+    // Each step of the statement frees one page.
+    let mut statement = conn.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 /// Remembers that numbers up to `seq` have been given, before the blocks that prove it are deleted.
@@ -133,8 +144,8 @@ pub(super) fn note_last_seq(tx: &Transaction<'_>, seq: i64) -> Result<(), StoreE
 }
 
 /// What a step dropped.
-struct Dropped {
-    rows: u64,
+pub(super) struct Dropped {
+    pub(super) rows: u64,
     entries: u64,
 }
 
@@ -156,8 +167,9 @@ fn drop_rows(tx: &Transaction<'_>, sql: &str, values: impl rusqlite::Params) -> 
     Ok(dropped)
 }
 
-fn count_dropped(store: &Store, reason: &str, dropped: &Dropped) {
-    store.shared().metrics.dropped_entries.with_label_values(&[reason]).inc_by(dropped.entries);
+/// Counts what was dropped.
+pub(super) fn count_dropped(metrics: &StoreMetrics, reason: &str, dropped: &Dropped) {
+    metrics.dropped_entries.with_label_values(&[reason]).inc_by(dropped.entries);
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A store in a folder of its own for the tests of this module.
 
-use std::{ops::Deref, time::Duration};
+use std::{ops::Deref, path::PathBuf, process::Command, time::Duration};
 
 use bytes::Bytes;
 use prometheus::Registry;
@@ -14,6 +14,31 @@ use crate::{
 
 /// When tests begin.
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+/// A small file system in memory, unmounted when dropped.
+pub(crate) struct SmallDisk(pub(crate) PathBuf);
+
+impl SmallDisk {
+    /// Mounts one; `None`, said aloud, where that is not permitted.
+    #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+    pub(crate) fn mount(mebibytes: u32) -> Option<Self> {
+        let path = tempfile::tempdir().unwrap().keep();
+        let size = format!("size={mebibytes}m");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&path).output();
+        if mount.is_ok_and(|output| output.status.success()) {
+            return Some(SmallDisk(path));
+        }
+        eprintln!("skipped: mounting a tmpfs is not permitted here");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
 
 /// A store, its folder (removed when dropped) and its clock.
 pub(crate) struct TestStore {

@@ -20,6 +20,7 @@ use crate::{
         Appended, Connection, StoreError, Streams, Transaction,
         open::FolderLock,
         queue::{AppendJob, Queue, WriteJob},
+        reserve::Reserve,
         retry::RecentPushes,
     },
     telemetry::StoreMetrics,
@@ -33,7 +34,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) streams: Streams,
     pub(crate) head: watch::Sender<u64>,
-    /// The last push found the disk full; retention then makes room.
+    /// The last push found the disk full.
     pub(crate) is_short_of_space: AtomicBool,
     pub(crate) clock: Clock,
     pub(crate) metrics: StoreMetrics,
@@ -45,6 +46,7 @@ pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) writes: mpsc::Receiver<Box<dyn WriteJob>>,
     pub(crate) recent: RecentPushes,
+    pub(crate) reserve: Reserve,
     pub(crate) lock: FolderLock,
 }
 
@@ -52,14 +54,19 @@ impl Writer {
     /// Works until the queue is closed and empty.
     pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
+        self.reserve.hold();
         if let Err(error) = self.recent.load(&self.conn, shared.clock.now()) {
             tracing::error!(%error, "cannot read recent pushes; retries of them may be stored twice");
         }
         while let Some(work) = shared.queue.take(&mut self.writes) {
-            if shared.is_short_of_space.load(Ordering::Relaxed) {
-                // Apart, so that pushes which still do not fit cannot undo the deletions that make room for them.
+            // What the queue holds is bounded, and so is what must be free.
+            let bytes = work.appends.iter().map(|job| job.push.payload.len() as u64).sum();
+            let is_short = !self.has_room(bytes);
+            shared.is_short_of_space.store(is_short, Ordering::Relaxed);
+            if is_short {
+                // The engines go on: what they are done with can be shed.
                 self.commit(Vec::new(), work.writes);
-                self.commit(work.appends, Vec::new());
+                refuse(work.appends);
             } else {
                 self.commit(work.appends, work.writes);
             }
@@ -93,11 +100,21 @@ impl Writer {
                 self.shared.head.send_replace(batch.next_seq - 1);
             }
         }
-        if !appends.is_empty() {
-            let is_full = result.as_ref().is_err_and(|failure| failure.is_full);
-            self.shared.is_short_of_space.store(is_full, Ordering::Relaxed);
+        let is_full = result.as_ref().is_err_and(|failure| failure.is_full || self.is_disk_full());
+        if is_full {
+            self.shared.is_short_of_space.store(true, Ordering::Relaxed);
+            let bytes = appends.iter().map(|job| job.push.payload.len() as u64).sum();
+            self.make_room(bytes);
         }
         answer(appends, writes, batch.outcomes, &result.map_err(|failure| failure.cause), metrics);
+    }
+}
+
+/// Answers pushes for which there is no room on the disk.
+fn refuse(appends: Vec<AppendJob>) {
+    for job in appends {
+        let cause = "the disk is full and nothing stored can be dropped yet".to_owned();
+        let _ = job.reply.send(Err(StoreError::Unavailable(cause)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::html::Html;
 use crate::{
-    model::{EvidenceLine, Finding, Severity},
+    model::{EvidenceLine, Finding, Severity, Timestamp},
     query::{Status, Verdict},
     store::finding::FindingSummary,
 };
@@ -111,15 +111,19 @@ fn finding(html: &mut Html, found: &Finding) {
     });
     html.element("<h3><span class=\"severity\">", found.severity.as_str(), "</span> ");
     html.text(&found.title).markup("</h3><p class=\"meta\">");
-    html.element("<time>", &found.last_seen.to_string(), "</time>");
-    html.element(" · ", found.category.as_str(), "").element(" · ", found.status.as_str(), "");
-    html.element(" · ", &found.count.to_string(), " events");
+    html.element("<time>", &whole_seconds(found.last_seen), "</time>");
+    html.element(" · ", &found.category.as_str().replace('_', " "), "").element(
+        " · ",
+        &found.status.as_str().replace('_', " "),
+        "",
+    );
+    html.element(" · ", &found.count.to_string(), if found.count == 1 { " event" } else { " events" });
     for host in &found.hosts {
         html.element(" · ", host, "");
     }
     html.element("</p><p>", &found.summary, "</p>");
     if !found.recommendation.is_empty() {
-        html.element("<p class=\"advice\">", &found.recommendation, "</p>");
+        html.element("<p class=\"advice\"><b>What to do:</b> ", &found.recommendation, "</p>");
     }
     if let Some(note) = &found.note {
         html.element("<p class=\"note\">Note: ", note, "</p>");
@@ -128,14 +132,23 @@ fn finding(html: &mut Html, found: &Finding) {
     html.markup("</article>");
 }
 
+/// The exact time is the API's; people read seconds.
+fn whole_seconds(time: Timestamp) -> String {
+    Timestamp::from_secs(time.as_secs()).to_string()
+}
+
 fn evidence(html: &mut Html, id: &str, lines: &[EvidenceLine]) {
     html.element("<details id=\"e-", id, "\">").element(
         "<summary>",
         &lines.len().to_string(),
-        " lines</summary><pre>",
+        if lines.len() == 1 {
+            " line of evidence</summary><pre>"
+        } else {
+            " lines of evidence</summary><pre>"
+        },
     );
     for line in lines.iter().take(EVIDENCE_SHOWN) {
-        html.element("", &line.timestamp_ns.to_string(), " ").text(&line.line).markup("\n");
+        html.element("<time>", &whole_seconds(line.timestamp_ns), "</time> ").text(&line.line).markup("\n");
     }
     let hidden = lines.len().saturating_sub(EVIDENCE_SHOWN);
     if hidden > 0 {

@@ -1,6 +1,7 @@
 //! Unmodified Loki clients of other languages push to the server. `.ci/run` installs them under `target/ci`.
 
 use std::{
+    fs,
     path::PathBuf,
     process::{Command, Output},
     time::Duration,
@@ -36,7 +37,12 @@ fn node(server: &TestServer, script: &str, line: &str) {
         return skip("the Node clients are not installed");
     }
     let script = script.replace("URL", &format!("http://127.0.0.1:{}", server.port));
-    check(server, &Command::new("node").args(["-e", &script]).current_dir(folder).output().unwrap(), line);
+    // A file, not `-e`: pino looks for its transports relative to the script.
+    let file = folder.join(format!("script-{}.cjs", server.port));
+    fs::write(&file, script).unwrap();
+    let output = Command::new("node").arg(&file).current_dir(folder).output().unwrap();
+    fs::remove_file(&file).unwrap();
+    check(server, &output, line);
 }
 
 #[test]

@@ -167,7 +167,7 @@ async fn only_selected_streams_go_out_and_a_fixed_tenant_replaces_all_others() {
     bench.append("a", "web", &["1"]).await;
     bench.append("b", "db", &["2"]).await;
     let mut settings = settings(&loki);
-    settings.selector = r#"{job="db"}"#.to_owned();
+    settings.selector = r#"{job="db"}"#.parse().unwrap();
     settings.tenant = Some(TenantId::parse("all").unwrap());
     until_idle(&mut bench.forwarder(&settings)).await;
     assert_eq!((lines(&loki, "web").len(), lines(&loki, "db").len()), (0, 1));

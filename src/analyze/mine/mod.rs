@@ -40,7 +40,7 @@ pub struct Settings {
     pub max_bytes: usize,
     /// A message is looked at up to here, in bytes.
     pub max_message_bytes: usize,
-    /// A message is looked at up to this many words; at most 128.
+    /// A message is looked at up to this many words; at most [`MAX_WORDS`].
     pub max_words: usize,
 }
 
@@ -50,6 +50,9 @@ impl Default for Settings {
         Settings { max_templates: 10_000, max_bytes: 16 << 20, max_message_bytes: 4096, max_words: 96 }
     }
 }
+
+/// Most words a message may be looked at: what a template can hold.
+pub const MAX_WORDS: usize = 128;
 
 /// A template's sample is cut to this many bytes.
 pub const SAMPLE_MAX: usize = 512;
@@ -90,7 +93,7 @@ impl Miner {
     pub fn new(settings: &Settings, tenant: i64, ids: Arc<AtomicU64>) -> Self {
         // Seeded against messages made to collide; equal texts stay equal, so results do not depend on it.
         let seed = RandomState::new().hash_one(tenant);
-        let settings = Settings { max_words: settings.max_words.clamp(1, 128), ..settings.clone() };
+        let settings = Settings { max_words: settings.max_words.clamp(1, MAX_WORDS), ..settings.clone() };
         let forest = Forest::new(settings.clone(), tenant, ids, seed);
         Miner { settings, seed, scratch: Scratch::default(), cache: Cache::default(), forest }
     }

@@ -16,9 +16,9 @@ use crate::{
 };
 
 /// Tracks at most; a hostile stream invents addresses and users.
-const MAX_TRACKS: usize = 2048;
+const MAX_TRACKS: usize = 1024;
 /// Bytes of evidence at most.
-const MAX_EVIDENCE_BYTES: usize = 2 << 20;
+const MAX_EVIDENCE_BYTES: usize = 256 << 10;
 /// A quoted line is cut here.
 pub(super) const MAX_LINE: usize = 4 * 1024;
 /// A quoted line of an event that no threshold has reached yet is cut here.

@@ -43,7 +43,7 @@ impl Heads {
     /// Remembers the line that begins an event.
     pub fn begin(&mut self, stream: u64, at: LineRef, text: &str, seen_by: Vec<super::group::TrackKey>) {
         let cut = text.get(..text.floor_char_boundary(MAX_HEAD)).unwrap_or_default();
-        let is_traceback = text.contains("Traceback (most recent call last)");
+        let is_traceback = text.trim_end().ends_with("Traceback (most recent call last):");
         if let Some(head) = self.0.get_mut(&stream) {
             head.text.clear();
             head.text.push_str(cut);

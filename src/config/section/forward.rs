@@ -53,7 +53,7 @@ pub(super) fn fill(raw: Raw, own: SocketAddr, context: &mut Context<'_>) -> Opti
         }
     }
     settings.ca_file = raw.ca_file;
-    if let Some(selector) = raw.selector {
+    if let Some(selector) = raw.selector.filter(|text| !text.trim().is_empty()) {
         match selector.parse() {
             Ok(selector) => settings.selector = selector,
             Err(error) => context.wrong("forward.selector", error, r#"write {job="nginx", host=~"web-.*"}"#),

@@ -64,10 +64,9 @@ pub(super) fn bsd(text: &str) -> Option<Layer<'_>> {
     const MONTHS: [&[u8; 3]; 12] =
         [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
     let bytes = text.as_bytes();
-    let month = bytes.get(..3)?;
+    let month: &[u8; 3] = bytes.first_chunk()?;
     let clock = bytes.get(7..15)?;
-    if bytes.get(3) != Some(&b' ') || !is_clock(clock) || !MONTHS.iter().any(|name| name.as_slice() == month)
-    {
+    if bytes.get(3) != Some(&b' ') || !is_clock(clock) || !MONTHS.iter().any(|name| *name == month) {
         return None;
     }
     let rest = text.get(15..)?;

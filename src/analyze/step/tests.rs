@@ -1,0 +1,203 @@
+//! The analysis over a real store, with time moved by hand and crashes simulated by starting over.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use prometheus::Registry;
+
+use super::*;
+use crate::{
+    model::{Entry, Finding, Labels, PushBatch, Severity, StreamBatch, TenantId, WindowRecord, WindowState},
+    rules,
+    store::{
+        finding::{self, FindingFilter},
+        testing::{self, START, TestStore},
+        window::{self, WindowFilter},
+    },
+};
+
+/// One host's lines, as one push.
+struct Push<'a> {
+    host: &'a str,
+    lines: Vec<String>,
+}
+
+fn failures(host: &str, from: usize, count: usize) -> Push<'_> {
+    let lines = (from..from + count)
+        .map(|n| {
+            format!("sshd[{}]: Failed password for root from 203.0.113.5 port {} ssh2", 100 + n, 40_000 + n)
+        })
+        .collect();
+    Push { host, lines }
+}
+
+fn ordinary(host: &str, count: usize) -> Push<'_> {
+    let lines = (0..count).map(|n| format!("worker finished job {n} in {n} ms")).collect();
+    Push { host, lines }
+}
+
+fn send(store: &TestStore, hash: u128, push: &Push<'_>) {
+    let tenant = TenantId::single();
+    let labels = Labels::from_pairs([("host", push.host), ("job", "auth")]).unwrap();
+    let now = store.clock.now();
+    let id = store.streams().admit(&tenant, &labels, 1_000, now).unwrap();
+    let entries = push
+        .lines
+        .iter()
+        .zip(0_u64..)
+        .map(|(line, n)| Entry {
+            timestamp: now.plus(Duration::from_millis(n)),
+            line: Bytes::from(line.clone()),
+            metadata: Vec::new(),
+        })
+        .collect();
+    let batch = PushBatch {
+        tenant,
+        received: now,
+        push_hash: hash,
+        streams: vec![StreamBatch { id, labels, entries }],
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(store.append(batch)).unwrap();
+}
+
+fn analyzer(store: &TestStore, change: impl FnOnce(&mut Settings)) -> Analyzer {
+    let mut settings = Settings::default();
+    change(&mut settings);
+    let sifter = Arc::new(Sifter::new(rules::load(&rules::Settings::default()).unwrap()));
+    let metrics = AnalyzeMetrics::register(&Registry::new()).unwrap();
+    Analyzer::restore((**store).clone(), sifter, settings, store.clock.clone(), metrics).unwrap()
+}
+
+fn run_until_idle(analyzer: &mut Analyzer) {
+    while analyzer.run_once().unwrap() == Progress::MoreToDo {}
+}
+
+fn findings(store: &TestStore) -> Vec<Finding> {
+    let filter = FindingFilter { tenant: 1, limit: 100, ..FindingFilter::default() };
+    store.read_blocking(|conn| finding::list(conn, &filter)).unwrap()
+}
+
+fn windows(store: &TestStore) -> Vec<WindowRecord> {
+    let filter = WindowFilter { tenant: 1, limit: 100, ..WindowFilter::default() };
+    store.read_blocking(|conn| window::list(conn, &filter)).unwrap()
+}
+
+fn position(store: &TestStore) -> u64 {
+    store.read_blocking(|conn| position::get(conn, position::name::ANALYZE)).unwrap()
+}
+
+#[test]
+fn quiet_lines_make_a_quiet_window_and_move_the_position() {
+    let store = testing::store();
+    let mut analyzer = analyzer(&store, |_| {});
+    send(&store, 1, &ordinary("vps1", 50));
+    run_until_idle(&mut analyzer);
+    assert_eq!((windows(&store).len(), position(&store)), (0, 0), "the window is still open");
+
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut analyzer);
+    let window = windows(&store).remove(0);
+    assert_eq!((window.state, window.lines, window.group.as_str()), (WindowState::Quiet, 50, "vps1"));
+    assert!(findings(&store).is_empty());
+    assert_eq!(position(&store), 1);
+}
+
+#[test]
+fn urgent_findings_are_written_before_the_window_closes_and_only_once() {
+    let store = testing::store();
+    let mut analyzer = analyzer(&store, |_| {});
+    send(&store, 1, &failures("vps1", 0, 30));
+    run_until_idle(&mut analyzer);
+    let early = findings(&store);
+    assert_eq!((early.len(), windows(&store)[0].state), (1, WindowState::Open));
+    assert_eq!(position(&store), 0, "the position waits for the window");
+
+    send(&store, 2, &failures("vps1", 30, 30));
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut analyzer);
+    let late = findings(&store);
+    assert_eq!((late.len(), &late[0].id), (1, &early[0].id));
+    assert_eq!((early[0].count, late[0].count), (30, 60));
+    assert_eq!(windows(&store)[0].state, WindowState::RulesOnly);
+    assert!(late[0].evidence.iter().all(|line| line.line.contains("203.0.113.5")));
+}
+
+#[test]
+fn a_crash_between_early_and_final_write_changes_nothing() {
+    let told = |crash: bool| {
+        let store = testing::store();
+        let mut first = analyzer(&store, |_| {});
+        send(&store, 1, &failures("vps1", 0, 30));
+        run_until_idle(&mut first);
+        let mut second = if crash { analyzer(&store, |_| {}) } else { first };
+        run_until_idle(&mut second);
+        store.clock.advance(Duration::from_secs(61));
+        run_until_idle(&mut second);
+        findings(&store)
+            .into_iter()
+            .map(|f| (f.fingerprint, f.count, f.title, f.evidence))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(true), told(false));
+}
+
+#[test]
+fn after_a_restart_committed_groups_are_not_analysed_again() {
+    let store = testing::store();
+    let mut first = analyzer(&store, |_| {});
+    send(&store, 1, &failures("vps1", 0, 20));
+    run_until_idle(&mut first);
+    store.clock.advance(Duration::from_secs(40));
+    send(&store, 2, &ordinary("vps2", 10));
+    run_until_idle(&mut first);
+    store.clock.advance(Duration::from_secs(30));
+    // vps1's window is closed now, vps2's is still open: the position stays before block 2.
+    run_until_idle(&mut first);
+    assert_eq!(position(&store), 1);
+    send(&store, 3, &ordinary("vps1", 5));
+
+    let mut second = analyzer(&store, |_| {});
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut second);
+    let lines: BTreeMap<String, u64> =
+        windows(&store).into_iter().fold(BTreeMap::new(), |mut sum, window| {
+            *sum.entry(window.group).or_default() += window.lines;
+            sum
+        });
+    assert_eq!(lines, BTreeMap::from([("vps1".to_owned(), 25), ("vps2".to_owned(), 10)]));
+    assert_eq!((findings(&store).len(), position(&store)), (1, 3));
+}
+
+#[test]
+fn with_a_model_configured_a_window_with_something_to_say_waits_for_it() {
+    let store = testing::store();
+    let mut analyzer = analyzer(&store, |settings| settings.ask_model = true);
+    send(&store, 1, &failures("vps1", 0, 30));
+    send(&store, 2, &ordinary("vps2", 30));
+    run_until_idle(&mut analyzer);
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut analyzer);
+    let states: BTreeMap<String, WindowState> =
+        windows(&store).into_iter().map(|w| (w.group, w.state)).collect();
+    assert_eq!(states["vps1"], WindowState::Pending);
+    assert_eq!(states["vps2"], WindowState::Quiet, "quiet windows cost no call");
+    let pending = store.read_blocking(|conn| window::next_pending(conn, store.clock.now())).unwrap().unwrap();
+    let exhibit: crate::analyze::exhibit::Exhibit =
+        serde_json::from_slice(pending.window.exhibit.as_deref().unwrap()).unwrap();
+    assert_eq!((exhibit.lines, exhibit.known.len()), (30, 1));
+    assert!(exhibit.known[0].draft.severity >= Severity::Medium);
+}
+
+#[test]
+fn windows_close_early_when_they_hold_too_much() {
+    let store = testing::store();
+    let mut analyzer = analyzer(&store, |settings| settings.max_window_lines = 20);
+    for push in 1..=3 {
+        send(&store, push, &ordinary("vps1", 20));
+    }
+    run_until_idle(&mut analyzer);
+    run_until_idle(&mut analyzer);
+    assert_eq!(windows(&store).iter().map(|window| window.lines).collect::<Vec<_>>(), [20, 20, 20]);
+    assert!(windows(&store).iter().all(|window| window.closed_at >= START));
+}
