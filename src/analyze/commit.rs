@@ -12,9 +12,7 @@ use super::{
     window::OpenWindow,
 };
 use crate::{
-    model::{
-        FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId, WindowState,
-    },
+    model::{FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId, WindowState},
     store::{
         Change, StoreError, Transaction,
         finding::{self, Applied, Source},
