@@ -1,4 +1,4 @@
-use super::*;
+use super::{pattern::Pattern, *};
 
 fn pack() -> RuleSet {
     load(&Settings::default())
@@ -96,7 +96,7 @@ fn examples_of_an_operators_rule_are_run_and_reported_when_they_fail() {
 fn the_packs_keywords_over_messages_have_five_bytes_or_more() {
     let set = pack();
     for rule in set.rules() {
-        for keyword in rule.patterns.iter().flat_map(super::pattern::Pattern::keywords) {
+        for keyword in rule.patterns.iter().flat_map(Pattern::keywords) {
             assert!(keyword.len() >= 5, "{}: '{keyword}'", rule.id);
         }
     }
