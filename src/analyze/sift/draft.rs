@@ -69,19 +69,15 @@ struct Facts<'a> {
     count: u64,
 }
 
-/// Events: thresholds of one rule see the same lines, different rules see different ones.
+/// Events. Rules of one story mostly tell of the same events (a request in the access log and in the error log), so
+/// the largest number is what surely happened; a sum would tell some twice.
 fn count(story: &Story<'_>) -> u64 {
     let mut per_threshold: BTreeMap<(&str, *const Threshold), u64> = BTreeMap::new();
     for chapter in &story.chapters {
         *per_threshold.entry((&chapter.rule.id, std::ptr::from_ref(chapter.threshold))).or_default() +=
             chapter.track.count;
     }
-    let mut per_rule: BTreeMap<&str, u64> = BTreeMap::new();
-    for ((rule, _), count) in per_threshold {
-        let known = per_rule.entry(rule).or_default();
-        *known = count.max(*known);
-    }
-    per_rule.values().sum::<u64>().max(1)
+    per_threshold.into_values().max().unwrap_or(1).max(1)
 }
 
 fn value(name: &str, story: &Story<'_>, lead: &Chapter<'_>, facts: &Facts<'_>) -> Option<String> {

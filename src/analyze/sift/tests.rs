@@ -244,7 +244,7 @@ fn errors_of_a_partition_and_its_disk_are_one_finding() {
     let drafts = group.drafts();
     assert_eq!(drafts.len(), 1);
     assert_eq!(drafts[0].title, "vps1: file system on sda damaged or read-only");
-    assert_eq!((drafts[0].severity, drafts[0].count), (Severity::Critical, 3));
+    assert_eq!((drafts[0].severity, drafts[0].count), (Severity::Critical, 2));
 }
 
 #[test]
