@@ -27,6 +27,7 @@ CREATE TABLE block (
     min_ns      INTEGER NOT NULL,
     max_ns      INTEGER NOT NULL,
     entries     INTEGER NOT NULL,
+    streams     INTEGER NOT NULL,      -- one bit per stream within (see store/block.rs), so that readers skip the others
     bytes       INTEGER NOT NULL,      -- line bytes before compression
     push_hash   BLOB NOT NULL,         -- 16 bytes, recognises a retried push
     payload     BLOB NOT NULL

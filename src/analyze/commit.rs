@@ -12,7 +12,7 @@ use super::{
     window::OpenWindow,
 };
 use crate::{
-    model::{FindingDraft, FindingId, FindingWindow, Timestamp, WindowId, WindowState},
+    model::{FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId, WindowState},
     store::{
         Change, StoreError, Transaction,
         finding::{self, Applied, Source},
@@ -24,9 +24,10 @@ use crate::{
 /// Everything one write of the analysis consists of.
 pub struct Commit {
     windows: Vec<ClosedWindow>,
-    groups: Vec<position::Group>,
+    groups: Vec<ClosedGroup>,
     templates: Vec<template::TemplateRow>,
-    evicted: Vec<crate::model::TemplateId>,
+    merged: Vec<(TemplateId, TemplateId)>,
+    evicted: Vec<TemplateId>,
     position: Option<u64>,
     dedup: std::time::Duration,
     now: Timestamp,
@@ -36,6 +37,12 @@ struct ClosedWindow {
     draft: WindowDraft,
     source: Source,
     findings: Vec<FindingDraft>,
+}
+
+/// A group whose window is closed, and what that window adds to the templates.
+struct ClosedGroup {
+    position: position::Group,
+    counts: Vec<(TemplateId, u64, Timestamp)>,
 }
 
 /// What a commit did.
@@ -54,10 +61,15 @@ impl Commit {
                 written.findings.push((closed.draft.tenant, id, applied));
             }
         }
-        for group in &self.groups {
-            position::set_group(tx, group)?;
-        }
         template::put(tx, &self.templates)?;
+        template::move_counts(tx, &self.merged)?;
+        for ClosedGroup { position, counts } in &self.groups {
+            // A window that is written again must not count again.
+            if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
+                template::add_counts(tx, counts)?;
+            }
+            position::set_group(tx, position)?;
+        }
         template::remove(tx, &self.evicted)?;
         if let Some(seq) = self.position {
             position::set(tx, position::name::ANALYZE, seq, self.now)?;
@@ -86,16 +98,24 @@ impl Analyzer {
             group.sift.end_window(now);
             group.seq = self.read;
             group.urgent_since = None;
-            commit.groups.push(position::Group {
-                tenant: key.0,
-                name: key.1.clone(),
-                seq: self.read,
-                state: serde_json::to_vec(&group.sift).unwrap_or_default(),
+            // A template may have been merged since the window met it.
+            let resolve = |id| miner.map_or(id, |miner| miner.resolve(id));
+            let counts = open.templates.iter().map(|(id, stat)| (resolve(*id), stat.count, stat.last));
+            commit.groups.push(ClosedGroup {
+                position: position::Group {
+                    tenant: key.0,
+                    name: key.1.clone(),
+                    seq: self.read,
+                    state: serde_json::to_vec(&group.sift).unwrap_or_default(),
+                },
+                counts: counts.collect(),
             });
         }
         for miner in self.miners.values_mut() {
             let (rows, evicted) = miner.dirty();
             commit.templates.extend(rows);
+            let merged = evicted.iter().map(|id| (*id, miner.resolve(*id))).filter(|(id, into)| id != into);
+            commit.merged.extend(merged);
             commit.evicted.extend(evicted);
         }
         commit.position = Some(self.settled());
@@ -193,6 +213,7 @@ impl Analyzer {
             windows: Vec::new(),
             groups: Vec::new(),
             templates: Vec::new(),
+            merged: Vec::new(),
             evicted: Vec::new(),
             position: None,
             dedup: self.settings.dedup,
@@ -226,6 +247,7 @@ fn closed_window(
         lines: open.lines,
         suspicious: open.suspicious,
         templates: open.templates.len() as u64,
+        severity: findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
         state,
         exhibit: None,
     };
@@ -241,4 +263,98 @@ fn closed_window(
         },
     };
     ClosedWindow { draft, source, findings }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use prometheus::Registry;
+
+    use super::*;
+    use crate::{
+        analyze::{Settings, sift::Sifter},
+        model::{Entry, Labels, PushBatch, StreamBatch, TenantId},
+        rules,
+        runtime::Clock,
+        store::{self, Store},
+        telemetry::{AnalyzeMetrics, StoreMetrics},
+    };
+
+    const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+    fn push(store: &Store, clock: &Clock, hash: u128, host: &str, lines: usize) {
+        let (tenant, now) = (TenantId::single(), clock.now());
+        let labels = Labels::from_pairs([("host", host)]).unwrap();
+        let id = store.streams().admit(&tenant, &labels, 10, now).unwrap();
+        let entry = |n: usize| Entry {
+            timestamp: now.plus(Duration::from_nanos(n as u64)),
+            line: Bytes::from_static(b"session opened for the usual user"),
+            metadata: Vec::new(),
+        };
+        let entries = (0..lines).map(entry).collect();
+        let streams = vec![StreamBatch { id, labels, entries }];
+        let batch = PushBatch { tenant, received: now, push_hash: hash, streams };
+        let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        rt.block_on(store.append(batch)).unwrap();
+    }
+
+    fn analyzer(store: &Store, clock: &Clock) -> Analyzer {
+        let sifter = Arc::new(Sifter::new(rules::load(&rules::Settings::default()).unwrap()));
+        let metrics = AnalyzeMetrics::register(&Registry::new()).unwrap();
+        Analyzer::restore(store.clone(), sifter, Settings::default(), clock.clone(), metrics).unwrap()
+    }
+
+    fn counted(store: &Store) -> Vec<u64> {
+        store.read_blocking(template::all).unwrap().iter().map(|row| row.count).collect()
+    }
+
+    #[test]
+    fn lines_of_windows_that_a_crash_left_open_are_counted_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = store::Settings { data_dir: folder.path().to_owned(), ..store::Settings::default() };
+        let clock = Clock::manual(START);
+        let metrics = StoreMetrics::register(&Registry::new()).unwrap();
+        let store = Store::open(&settings, clock.clone(), metrics).unwrap();
+        let mut before = analyzer(&store, &clock);
+        push(&store, &clock, 1, "a", 3);
+        clock.advance(Duration::from_secs(40));
+        push(&store, &clock, 2, "b", 2);
+        before.run_once().unwrap();
+        clock.advance(Duration::from_secs(30));
+        before.run_once().unwrap();
+        assert_eq!(counted(&store), [3], "the window of a is closed, that of b is not");
+        push(&store, &clock, 3, "a", 4);
+        before.run_once().unwrap();
+        drop(before);
+        let mut after = analyzer(&store, &clock);
+        after.run_once().unwrap();
+        assert_eq!(counted(&store), [3]);
+        clock.advance(Duration::from_secs(61));
+        after.run_once().unwrap();
+        assert_eq!(counted(&store), [3 + 2 + 4]);
+        let mut again = analyzer(&store, &clock);
+        again.run_once().unwrap();
+        assert_eq!(counted(&store), [9]);
+    }
+
+    #[test]
+    fn a_commit_that_is_written_twice_counts_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = store::Settings { data_dir: folder.path().to_owned(), ..store::Settings::default() };
+        let clock = Clock::manual(START);
+        let metrics = StoreMetrics::register(&Registry::new()).unwrap();
+        let store = Store::open(&settings, clock.clone(), metrics).unwrap();
+        let mut analyzer = analyzer(&store, &clock);
+        push(&store, &clock, 1, "a", 3);
+        analyzer.run_once().unwrap();
+        let keys: Vec<GroupKey> = analyzer.groups.iter().map(|(key, _)| key.clone()).collect();
+        let commit = Arc::new(analyzer.closing_commit(&keys, clock.now()));
+        for _ in 0..2 {
+            let commit = Arc::clone(&commit);
+            store.write_blocking(move |tx| commit.write(tx)).unwrap();
+        }
+        assert_eq!(counted(&store), [3]);
+    }
 }

@@ -2,7 +2,9 @@
 //!
 //! Memory is bounded by templates × quoted lines, never by the number of lines.
 
-use rustc_hash::FxHashMap;
+use std::hash::Hasher;
+
+use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
 use crate::{
@@ -156,7 +158,10 @@ impl TemplateStat {
             self.telling.push(quote(line.labels, line.timestamp, line.raw));
         } else if self.tail_block != line.at.block {
             self.tail_block = line.at.block;
-            self.tail = Some(quote(line.labels, line.timestamp, line.raw));
+            match &mut self.tail {
+                Some(tail) => requote(tail, line),
+                None => self.tail = Some(quote(line.labels, line.timestamp, line.raw)),
+            }
         }
     }
 
@@ -168,15 +173,30 @@ impl TemplateStat {
 
 /// Makes an evidence line of a raw one, cut on a character border.
 pub fn quote(labels: &Labels, timestamp: Timestamp, raw: &[u8]) -> EvidenceLine {
-    let kept = raw.get(..MAX_QUOTED_BYTES);
-    let mut line = String::from_utf8_lossy(kept.unwrap_or(raw)).into_owned();
-    if kept.is_some() && raw.len() > MAX_QUOTED_BYTES {
-        while line.ends_with(char::REPLACEMENT_CHARACTER) {
-            line.pop();
-        }
-        line.push('…');
-    }
+    let mut line = String::new();
+    quote_into(raw, &mut line);
     EvidenceLine { stream: labels.clone(), timestamp_ns: timestamp, line, template: None }
+}
+
+/// Makes `kept` quote `line` from now on; takes over its memory, as this happens once per block and template.
+fn requote(kept: &mut EvidenceLine, line: &Line<'_>) {
+    if kept.stream != *line.labels {
+        kept.stream = line.labels.clone();
+    }
+    kept.timestamp_ns = line.timestamp;
+    kept.line.clear();
+    quote_into(line.raw, &mut kept.line);
+}
+
+fn quote_into(raw: &[u8], out: &mut String) {
+    let kept = raw.get(..MAX_QUOTED_BYTES).unwrap_or(raw);
+    out.push_str(&String::from_utf8_lossy(kept));
+    if kept.len() < raw.len() {
+        while out.ends_with(char::REPLACEMENT_CHARACTER) {
+            out.pop();
+        }
+        out.push('…');
+    }
 }
 
 /// Counts of the values at a template's variable positions; a few per position, the rest only as a number.
@@ -185,6 +205,8 @@ pub struct ValueCounts(SmallVec<[Position; 2]>);
 
 #[derive(Default)]
 struct Position {
+    /// A hash of each kept value: most values are told apart without looking at their text.
+    tags: [u32; MAX_VALUES],
     values: Vec<(Box<str>, u64)>,
     others: u64,
 }
@@ -212,14 +234,37 @@ impl ValueCounts {
 
 impl Position {
     fn add(&mut self, value: &str) {
-        if let Some((_, count)) = self.values.iter_mut().find(|(known, _)| known.as_ref() == value) {
-            *count += 1;
-        } else if self.values.len() < MAX_VALUES && value.len() <= 128 {
+        let tag = tag(value);
+        let mut alike = self.alike(tag);
+        while alike != 0 {
+            let at = alike.trailing_zeros() as usize;
+            if let Some((known, count)) = self.values.get_mut(at)
+                && known.as_ref() == value
+            {
+                *count += 1;
+                return;
+            }
+            alike &= alike - 1;
+        }
+        if let Some(free) = self.tags.get_mut(self.values.len()).filter(|_| value.len() <= 128) {
+            *free = tag;
             self.values.push((value.into(), 1));
         } else {
             self.others += 1;
         }
     }
+
+    /// The places whose tag is `tag`, one bit each.
+    fn alike(&self, tag: u32) -> u32 {
+        self.tags.iter().enumerate().fold(0, |found, (at, known)| found | u32::from(*known == tag) << at)
+    }
+}
+
+/// Values with different tags differ. Values made to collide cost a comparison each, [`MAX_VALUES`] at most.
+fn tag(value: &str) -> u32 {
+    let mut hasher = FxHasher::default();
+    hasher.write(value.as_bytes());
+    hasher.finish() as u32
 }
 
 #[cfg(test)]
@@ -304,6 +349,16 @@ mod tests {
             counts.add(&[&format!("user{n}")]);
         }
         assert_eq!(counts.summary().1, 40 - (MAX_VALUES as u64 - 1));
+    }
+
+    #[test]
+    fn a_value_whose_tag_is_that_of_an_empty_place_is_counted_once_seen() {
+        let mut position = Position::default();
+        position.add("");
+        position.add("");
+        position.add("x");
+        let kept: Vec<_> = position.values.iter().map(|(value, count)| (value.as_ref(), *count)).collect();
+        assert_eq!((kept, position.others), (vec![("", 2), ("x", 1)], 0));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     query::{About, Query},
     rules,
     runtime::{Clock, Supervisor, TaskFailed},
-    store::{self, Store, position},
+    store::{self, Store, position, window},
     telemetry::Metrics,
     web,
 };
@@ -95,7 +95,7 @@ impl App {
             engines: &engines,
         };
         workshop.start_maintenance();
-        let model = workshop.start_explainer()?;
+        let model = workshop.start_explainer().await?;
         workshop.start_analysis(Sifter::new(rules)).await?;
         workshop.start_forward().await?;
 
@@ -190,8 +190,12 @@ impl Workshop<'_> {
     }
 
     /// The engine that asks the model, where one is configured; says which model that is.
-    fn start_explainer(&self) -> Result<Option<String>, AppError> {
-        let Some(configured) = &self.settings.llm else { return Ok(None) };
+    async fn start_explainer(&self) -> Result<Option<String>, AppError> {
+        let Some(configured) = &self.settings.llm else {
+            // What waited for a model that was configured once waits no longer, and what it would have seen is not kept.
+            self.store.write(window::release).await?;
+            return Ok(None);
+        };
         let model = Model::new(configured.clone(), self.clock.clone())?;
         let name = model.full_name(Tier::Explain);
         let explainer = Explainer::new(

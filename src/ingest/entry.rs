@@ -1,6 +1,6 @@
 //! One entry against the limits. This runs for every line: comparisons only, nothing is allocated for a good line.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::Cell};
 
 use bytes::Bytes;
 
@@ -12,13 +12,23 @@ pub(super) struct EntryRules<'a> {
     limits: &'a Limits,
     oldest: Timestamp,
     newest: Timestamp,
+    sanitized: Cell<u64>,
 }
+
+/// What a decoder writes for bytes that are no text, in UTF-8.
+const REPLACEMENT: &str = "\u{fffd}";
 
 impl<'a> EntryRules<'a> {
     pub fn new(limits: &'a Limits, now: Timestamp) -> Self {
         let oldest =
             if limits.reject_old_samples { now.minus(limits.max_sample_age) } else { Timestamp::MIN };
-        EntryRules { limits, oldest, newest: now.plus(limits.creation_grace_period) }
+        let newest = now.plus(limits.creation_grace_period);
+        EntryRules { limits, oldest, newest, sanitized: Cell::new(0) }
+    }
+
+    /// Metadata values mended so far.
+    pub fn sanitized(&self) -> u64 {
+        self.sanitized.get()
     }
 
     /// Checks an entry in Loki's order; cuts a long line and mends metadata names where that is asked for.
@@ -52,9 +62,13 @@ impl<'a> EntryRules<'a> {
         if count > max {
             return Err(Violation::MetadataTooMany { count, max });
         }
-        for (name, _) in metadata {
+        for (name, value) in metadata {
             if let Cow::Owned(mended) = normalise(name)? {
                 *name = Bytes::from(mended);
+            }
+            if let Some(mended) = sanitize(value) {
+                *value = mended;
+                self.sanitized.set(self.sanitized.get() + 1);
             }
         }
         Ok(())
@@ -64,6 +78,22 @@ impl<'a> EntryRules<'a> {
 /// The bytes of an entry as the rates count them.
 pub(super) fn metadata_bytes(metadata: &Metadata) -> usize {
     metadata.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
+/// A metadata value in which characters that stand for lost bytes became blanks; `None` when there are none.
+fn sanitize(value: &[u8]) -> Option<Bytes> {
+    // The first byte alone is rare enough to spare most values the search.
+    memchr::memchr(0xef, value)?;
+    memchr::memmem::find(value, REPLACEMENT.as_bytes())?;
+    let mut mended = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(at) = memchr::memmem::find(rest, REPLACEMENT.as_bytes()) {
+        mended.extend(rest.iter().take(at));
+        mended.push(b' ');
+        rest = rest.get(at + REPLACEMENT.len()..).unwrap_or_default();
+    }
+    mended.extend_from_slice(rest);
+    Some(mended.into())
 }
 
 /// A metadata name as LogQL can say it: what is no letter, digit or `_` becomes `_`.
@@ -123,6 +153,19 @@ mod tests {
         assert_eq!(check(&limits, entry(NOW, 262_145)), Err(too_long));
         let cutting = Limits { truncate_long_lines: true, ..limits };
         assert_eq!(check(&cutting, entry(NOW, 262_145)).unwrap().line.len(), 262_144);
+    }
+
+    #[test]
+    fn lost_characters_in_metadata_values_become_blanks_and_are_counted() {
+        let limits = Limits::default();
+        let rules = EntryRules::new(&limits, NOW);
+        let pairs = [("a", "x\u{fffd}\u{fffd}y"), ("b", "ｗｉｄｅ"), ("c", "\u{fffd}")];
+        let metadata = pairs.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
+        let mut entry = Entry { metadata, ..entry(NOW, 1) };
+        rules.check(&mut entry).unwrap();
+        let values: Vec<_> = entry.metadata.iter().map(|(_, value)| value.clone()).collect();
+        assert_eq!(values, ["x  y", "ｗｉｄｅ", " "]);
+        assert_eq!(rules.sanitized(), 2);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 pub use in_flight::InFlight;
@@ -36,12 +37,16 @@ use crate::{
     telemetry::IngestMetrics,
     wire::{
         labels::LabelError,
-        push::{DecodeError, DecodeLimits, Format, decode},
+        push::{DecodeError, DecodeLimits, Format, decode, unpacked_bytes},
     },
 };
 
 /// Tenants remembered at one time. Beyond it everything known is forgotten and learnt again, rates included.
 const MAX_TENANTS: usize = 10_000;
+
+/// A push that may unpack to more is decoded and encoded on a thread of its own: other requests are not held up for
+/// the milliseconds that takes.
+const LARGE_BYTES: usize = 1024 * 1024;
 
 /// The push path. Cheap to clone.
 #[derive(Clone)]
@@ -162,13 +167,34 @@ impl Ingest {
         format: Format,
         body: Bytes,
     ) -> Result<Accepted, PushRefused> {
-        let result = self.try_accept(tenant, format, body).await;
+        let result = if unpacked_bytes(format, &body) > LARGE_BYTES {
+            self.accept_large(tenant.clone(), format, body).await
+        } else {
+            self.try_accept(tenant, format, body).await
+        };
         match &result {
             Ok(Accepted { is_duplicate: true, .. }) => self.0.metrics.count_push("duplicate"),
             Ok(_) => self.0.metrics.count_push("stored"),
             Err(refused) => self.count_refused(refused),
         }
         result
+    }
+
+    /// Memory bounds how many of these there are: their bytes are in flight.
+    async fn accept_large(
+        &self,
+        tenant: TenantId,
+        format: Format,
+        body: Bytes,
+    ) -> Result<Accepted, PushRefused> {
+        let (ingest, runtime) = (self.clone(), Handle::current());
+        let work = move || runtime.block_on(ingest.try_accept(&tenant, format, body));
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+            // The runtime is going down.
+            Err(_) => Err(PushRefused::Unavailable(StoreError::Closed)),
+        }
     }
 
     async fn try_accept(
@@ -306,16 +332,54 @@ mod tests {
 
     #[tokio::test]
     async fn a_partly_refused_push_is_not_taken_for_its_own_copy_when_it_comes_again() {
-        let limits = Limits { per_stream_rate_bytes: 1, per_stream_burst_bytes: 9, ..Limits::default() };
+        let limits = Limits { per_stream_rate_bytes: 1, per_stream_burst_bytes: 20, ..Limits::default() };
         let (ingest, _dir) = ingest(Settings { limits, ..Settings::default() });
-        // `line of a` is 9 bytes and fits the burst, `line of bb` never does until the burst grows with time.
-        let twice = body(&[("a", NOW.as_secs()), ("bb", NOW.as_secs())]);
-        assert!(matches!(push(&ingest, &twice).await, Err(PushRefused::TooFast(_))));
-        assert_eq!(stored(&ingest).await, ["line of a"]);
-        ingest.0.clock.advance(Duration::from_secs(100));
+        let now = NOW.as_secs();
+        // `line of bb` is 10 bytes: the second one leaves its stream nothing to give.
+        assert!(push(&ingest, &body(&[("bb", now), ("bb", now - 1)])).await.is_ok());
+        let both = body(&[("a", now), ("bb", now - 2)]);
+        assert!(matches!(push(&ingest, &both).await, Err(PushRefused::TooFast(_))));
+        assert_eq!(stored(&ingest).await, ["line of bb", "line of bb", "line of a"]);
         // The same stream is refused again: nothing new is stored, and the client is told again.
-        assert!(matches!(push(&ingest, &twice).await, Err(PushRefused::TooFast(_))));
-        assert_eq!(stored(&ingest).await, ["line of a"]);
+        assert!(matches!(push(&ingest, &both).await, Err(PushRefused::TooFast(_))));
+        assert_eq!(stored(&ingest).await.len(), 3);
+        ingest.0.clock.advance(Duration::from_secs(100));
+        assert_eq!(push(&ingest, &both).await.unwrap(), Accepted { lines: 2, is_duplicate: false });
+    }
+
+    #[tokio::test]
+    async fn a_push_larger_than_the_stores_queue_and_every_burst_is_stored() {
+        let settings = Settings::default();
+        let (ingest, _dir) = ingest(settings.clone());
+        // 40 MiB of lines that do not compress: more than the queue (32 MiB) and the bursts (6 and 15 MiB).
+        let mut state = 1_u64;
+        let line = |state: &mut u64| -> String {
+            (0..10_000)
+                .map(|_| {
+                    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    char::from(b'0' + u8::try_from(*state >> 59).unwrap())
+                })
+                .collect()
+        };
+        let values: Vec<String> =
+            (0..4_200).map(|n| format!(r#"["{}","{}"]"#, NOW.as_nanos() + n, line(&mut state))).collect();
+        let body = format!(r#"{{"streams":[{{"stream":{{"app":"a"}},"values":[{}]}}]}}"#, values.join(","));
+        assert!(body.len() > 40 << 20 && body.len() < settings.max_unpacked_bytes);
+        assert_eq!(push(&ingest, &body).await.unwrap(), Accepted { lines: 4_200, is_duplicate: false });
+        // The debt is paid before anything else is taken.
+        let next = push(&ingest, &self::body(&[("b", NOW.as_secs())])).await;
+        assert!(matches!(next, Err(PushRefused::TooFast(_))), "{next:?}");
+        ingest.0.clock.advance(Duration::from_secs(11));
+        assert!(push(&ingest, &self::body(&[("b", NOW.as_secs())])).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_push_that_unpacks_beyond_its_cap_is_refused_for_good() {
+        let (ingest, _dir) = ingest(Settings::default());
+        let bomb = snap::raw::Encoder::new().compress_vec(&vec![b'x'; (64 << 20) + 1]).unwrap();
+        let format = Format::from_headers(Some(b"application/x-protobuf"), None, false).unwrap();
+        let refused = ingest.accept(&TenantId::single(), format, bomb.into()).await.unwrap_err();
+        assert!(matches!(refused, PushRefused::Body(error) if error.is_size()));
     }
 
     #[tokio::test]

@@ -21,13 +21,13 @@ impl Bucket {
         Bucket { tokens: rate.burst as f64, filled: now }
     }
 
-    /// Takes `bytes` if they are there; takes nothing otherwise.
+    /// Takes `bytes` if they are there; takes nothing otherwise. More than the bucket ever holds is given by a full
+    /// bucket as a debt: refused, it would come again for ever.
     pub fn take(&mut self, bytes: u64, rate: Rate, now: Timestamp) -> bool {
         self.fill(rate, now);
-        let bytes = bytes as f64;
-        let is_enough = rate.per_second == 0 || bytes <= self.tokens;
+        let is_enough = rate.per_second == 0 || bytes.min(rate.burst) as f64 <= self.tokens;
         if is_enough {
-            self.tokens -= bytes;
+            self.tokens -= bytes as f64;
         }
         is_enough
     }
@@ -58,8 +58,18 @@ mod tests {
         assert!(bucket.take(150, RATE, Timestamp::from_secs(0)));
         assert!(!bucket.take(101, RATE, Timestamp::from_secs(1)));
         assert!(bucket.take(100, RATE, Timestamp::from_secs(1)));
-        assert!(!bucket.take(151, RATE, Timestamp::from_secs(1_000)));
         assert!(bucket.is_full(RATE, Timestamp::from_secs(1_000)));
+    }
+
+    #[test]
+    fn more_than_the_burst_is_lent_by_a_full_bucket_and_paid_back_first() {
+        let mut bucket = Bucket::full(RATE, Timestamp::from_secs(0));
+        assert!(bucket.take(1, RATE, Timestamp::from_secs(0)));
+        assert!(!bucket.take(1_000, RATE, Timestamp::from_secs(0)));
+        assert!(bucket.take(1_000, RATE, Timestamp::from_secs(1)));
+        // 850 bytes of debt: at 100 a second nothing is there before 8.5 s have passed.
+        assert!(!bucket.take(1, RATE, Timestamp::from_secs(9)));
+        assert!(bucket.take(50, RATE, Timestamp::from_secs(10)));
     }
 
     #[test]

@@ -110,7 +110,7 @@ limits! {
     max_structured_metadata_entries: usize = 128,
     /// Bytes per second of one tenant, lines and metadata together. Zero means no limit.
     ingestion_rate_bytes: u64 = 4 * 1_048_576,
-    /// Bytes one tenant may send at once after a pause.
+    /// Bytes one tenant may send at once after a pause. A single larger push then passes as well, on credit.
     ingestion_burst_bytes: u64 = 6 * 1_048_576,
     /// Bytes per second of one stream. Zero means no limit.
     per_stream_rate_bytes: u64 = 3 * 1_048_576,

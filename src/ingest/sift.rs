@@ -84,7 +84,9 @@ pub(super) fn sift(request: PushRequest, tenant: &Tenant, now: Timestamp) -> Res
             }
         }
     }
+    drop(lengths);
     received.report(tenant);
+    tenant.metrics.count_sanitized(rules.sanitized());
     sifted.check_tenant(tenant, now).inspect_err(|_| sifted.refusals.report(&tenant.metrics))?;
     Ok(sifted)
 }
@@ -256,9 +258,11 @@ mod tests {
 
     #[test]
     fn the_tenants_rate_is_all_or_nothing_and_comes_before_other_violations() {
-        let limits = Limits { ingestion_burst_bytes: 15, ..Limits::default() };
-        let streams = || vec![stream(r#"{a="b"}"#, &[NOW, Timestamp::MIN, NOW])];
-        let refused = push(streams(), &tenant(limits)).unwrap_err();
+        let limits = Limits { ingestion_burst_bytes: 25, ..Limits::default() };
+        let tenant = tenant(limits);
+        push(vec![stream(r#"{a="b"}"#, &[NOW])], &tenant).unwrap();
+        let streams = vec![stream(r#"{a="b"}"#, &[NOW, Timestamp::MIN, NOW])];
+        let refused = push(streams, &tenant).unwrap_err();
         assert!(
             matches!(&refused, PushRefused::TooFast(text)
             if text.contains("ingest '2' lines totaling '20' bytes")),
@@ -270,6 +274,7 @@ mod tests {
     fn any_refused_stream_is_reported_wherever_it_stands() {
         let limits = Limits { per_stream_burst_bytes: 25, ..Limits::default() };
         let tenant = tenant(limits);
+        push(vec![stream(r#"{a="fast"}"#, &[NOW])], &tenant).unwrap();
         let streams = vec![
             stream(r#"{a="many"}"#, &[NOW]),
             stream(r#"{a="fast"}"#, &[NOW, NOW, NOW]),

@@ -2,7 +2,11 @@
 
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::Request};
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request},
+};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -90,11 +94,11 @@ impl Bound {
                         certificates.refresh();
                     }
                 }
-                (permit, socket) = accept(&self.listener, &permits) => {
+                (permit, socket, peer) = accept(&self.listener, &permits) => {
                     let acceptor = self.certificates.as_ref().map(Certificates::acceptor);
                     let door = Arc::clone(&door);
                     connections.spawn(async move {
-                        door.welcome(socket, acceptor).await;
+                        door.welcome(socket, peer, acceptor).await;
                         drop(permit);
                     });
                 }
@@ -114,11 +118,11 @@ const FAR: Duration = Duration::from_secs(24 * 3_600);
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> (Option<tokio::sync::OwnedSemaphorePermit>, TcpStream) {
+) -> (Option<tokio::sync::OwnedSemaphorePermit>, TcpStream, SocketAddr) {
     let permit = Arc::clone(permits).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => return (permit, socket),
+            Ok((socket, peer)) => return (permit, socket, peer),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -143,31 +147,35 @@ impl Door {
         }
     }
 
-    async fn welcome(&self, socket: TcpStream, acceptor: Option<TlsAcceptor>) {
-        self.metrics.tcp_connections.inc();
+    async fn welcome(&self, socket: TcpStream, peer: SocketAddr, acceptor: Option<TlsAcceptor>) {
+        let _open = self.metrics.connection_opened();
         // An answer is one small packet: waiting to fill it would cost 40 ms.
         let _ = socket.set_nodelay(true);
         match acceptor {
-            None => self.converse(socket).await,
+            None => self.converse(socket, peer).await,
             Some(acceptor) => {
                 let handshake = tokio::time::timeout(self.settings.header_timeout, acceptor.accept(socket));
                 match handshake.await {
-                    Ok(Ok(socket)) => self.converse(socket).await,
+                    Ok(Ok(socket)) => self.converse(socket, peer).await,
                     Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                     Err(_) => tracing::debug!("TLS handshake took too long"),
                 }
             }
         }
-        self.metrics.tcp_connections.dec();
     }
 
-    async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, socket: S) {
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        socket: S,
+        peer: SocketAddr,
+    ) {
         let activity = Arc::new(Activity::default());
         let patient = Patient::new(socket, Arc::clone(&activity), &self.settings);
         let service = service_fn(|request: hyper::Request<Incoming>| {
             let answering = activity.begin();
             let body_timeout = self.settings.body_timeout;
-            let request: Request = request.map(|body| Body::new(TimedBody::new(body, body_timeout)));
+            let mut request: Request = request.map(|body| Body::new(TimedBody::new(body, body_timeout)));
+            request.extensions_mut().insert(ConnectInfo(peer));
             let answer = self.router.clone().oneshot(request);
             async move { answer.await.map(|answer| answer.map(|body| keep(body, answering))) }
         });
@@ -206,8 +214,11 @@ impl Door {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use axum::routing::{get, post};
     use prometheus::Registry;
+    use rcgen::{CertifiedKey, KeyPair};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -283,31 +294,127 @@ mod tests {
         assert!(TcpStream::connect(addr).await.is_err());
     }
 
-    #[tokio::test]
-    async fn tls_is_served_with_the_certificate_of_the_files() {
-        let dir = tempfile::tempdir().unwrap();
+    /// A certificate for `localhost`, written to `cert.pem` and `key.pem`.
+    fn write_certificate(dir: &Path) -> CertifiedKey<KeyPair> {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-        std::fs::write(&cert, made.cert.pem()).unwrap();
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        let settings = Settings { tls: Some(TlsSettings::new(&cert, &key)), ..impatient() };
-        let (addr, _stop, _running) = start(&settings).await;
+        std::fs::write(dir.join("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        made
+    }
 
+    fn with_tls(dir: &Path) -> Settings {
+        let tls = TlsSettings {
+            reload_every: Duration::from_millis(10),
+            ..TlsSettings::new(dir.join("cert.pem"), dir.join("key.pem"))
+        };
+        // A handshake in a debug build takes longer than the impatient tests allow.
+        Settings { tls: Some(tls), header_timeout: Duration::from_secs(5), ..impatient() }
+    }
+
+    /// Asks over TLS, trusting `server` only and showing `own` if the server wants to know.
+    async fn ask(
+        addr: SocketAddr,
+        server: &CertifiedKey<KeyPair>,
+        own: Option<&CertifiedKey<KeyPair>>,
+    ) -> io::Result<String> {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
+        roots.add(server.cert.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let client = rustls::ClientConfig::builder_with_provider(provider)
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let socket = TcpStream::connect(addr).await.unwrap();
+            .with_root_certificates(roots);
+        let client = match own {
+            None => builder.with_no_client_auth(),
+            Some(own) => {
+                let key = rustls_pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+                builder.with_client_auth_cert(vec![own.cert.der().clone()], key).unwrap()
+            }
+        };
         let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
-        let mut tls = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
-        tls.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let socket = TcpStream::connect(addr).await?;
+        let mut tls = connector.connect("localhost".try_into().unwrap(), socket).await?;
+        tls.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
         let mut answer = Vec::new();
-        tls.read_to_end(&mut answer).await.ok();
-        assert!(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(b"hello"));
+        tls.read_to_end(&mut answer).await?;
+        Ok(String::from_utf8(answer).unwrap())
+    }
+
+    #[tokio::test]
+    async fn tls_is_served_with_the_certificate_of_the_files_also_when_they_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = write_certificate(dir.path());
+        let (addr, _stop, _running) = start(&with_tls(dir.path())).await;
+        let answer = ask(addr, &first, None).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+
+        let second = write_certificate(dir.path());
+        let changed = async {
+            while ask(addr, &second, None).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), changed).await.unwrap();
+        assert!(ask(addr, &first, None).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn clients_must_show_a_certificate_where_one_is_asked_for() {
+        let (dir, clients) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let server = write_certificate(dir.path());
+        let (known, unknown) = (write_certificate(clients.path()), write_certificate(dir.path()));
+        std::fs::write(dir.path().join("ca.pem"), known.cert.pem()).unwrap();
+        std::fs::write(dir.path().join("cert.pem"), server.cert.pem()).unwrap();
+        std::fs::write(dir.path().join("key.pem"), server.signing_key.serialize_pem()).unwrap();
+        let mut settings = with_tls(dir.path());
+        if let Some(tls) = &mut settings.tls {
+            tls.client_ca_file = Some(dir.path().join("ca.pem"));
+        }
+        let (addr, _stop, _running) = start(&settings).await;
+        assert!(ask(addr, &server, None).await.is_err());
+        assert!(ask(addr, &server, Some(&unknown)).await.is_err());
+        assert!(ask(addr, &server, Some(&known)).await.unwrap().ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn a_connection_beyond_the_cap_waits_until_another_ends() {
+        let patient = Duration::from_secs(60);
+        let settings =
+            Settings { max_connections: 1, header_timeout: patient, idle_timeout: patient, ..impatient() };
+        let (addr, _stop, _running) = start(&settings).await;
+        let mut first = TcpStream::connect(addr).await.unwrap();
+        first.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        first.read_exact(&mut answer).await.unwrap();
+        let mut second = TcpStream::connect(addr).await.unwrap();
+        second.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let waiting = tokio::time::timeout(Duration::from_millis(200), second.read_exact(&mut answer));
+        assert!(waiting.await.is_err(), "served beyond the cap");
+        drop(first);
+        let served = tokio::time::timeout(Duration::from_secs(10), second.read_exact(&mut answer));
+        served.await.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_its_answer_is_cut_off() {
+        let settings = Settings { write_timeout: Duration::from_millis(100), ..impatient() };
+        let router = Router::new().route("/large", get(async || vec![b'x'; 64 << 20]));
+        let bound = bind(&settings).await.unwrap();
+        let (addr, stop) = (bound.addr(), CancellationToken::new());
+        let metrics = HttpMetrics::register(&Registry::new()).unwrap();
+        let open = metrics.tcp_connections.clone();
+        let mut running = JoinSet::new();
+        running.spawn(bound.serve(router, stop, metrics));
+        let mut socket = TcpStream::connect(addr).await.unwrap();
+        socket.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        socket.readable().await.unwrap();
+        let ended = async {
+            while open.get() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), ended).await.expect("the server holds on");
     }
 
     #[tokio::test]

@@ -102,3 +102,37 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, BadCertific
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_changed_file_is_loaded_and_a_bad_one_leaves_the_certificate_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        fs::write(&cert, made.cert.pem()).unwrap();
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let mut certificates = Certificates::load(TlsSettings::new(&cert, &key)).unwrap();
+        let first = certificates.current.load_full();
+        // The times of the file system are coarse: two writes may bear the same one.
+        let written = fs::metadata(&cert).unwrap().modified().unwrap();
+        let write = |text: &str, seconds| {
+            fs::write(&cert, text).unwrap();
+            let file = fs::File::options().write(true).open(&cert).unwrap();
+            file.set_modified(written + Duration::from_secs(seconds)).unwrap();
+        };
+
+        certificates.refresh();
+        assert!(Arc::ptr_eq(&first, &certificates.current.load_full()), "nothing has changed");
+        write("half written", 1);
+        certificates.refresh();
+        assert!(Arc::ptr_eq(&first, &certificates.current.load_full()), "the file is no certificate");
+        write(&made.cert.pem(), 2);
+        certificates.refresh();
+        assert!(!Arc::ptr_eq(&first, &certificates.current.load_full()));
+    }
+}

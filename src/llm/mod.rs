@@ -49,9 +49,9 @@ pub struct Answer {
     pub output_tokens: u64,
 }
 
-/// Tokens of a text, estimated from below: prose has about four and a half bytes per token, log text fewer.
+/// Tokens of a text, estimated from below: prose has four to six bytes per token, log text fewer.
 pub fn tokens_at_least(text: &str) -> u64 {
-    text.len() as u64 / 5
+    text.len() as u64 / 6
 }
 
 /// Tokens of a text, estimated from above: log text (numbers, addresses, ids) comes to about three bytes per token.

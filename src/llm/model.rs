@@ -176,7 +176,7 @@ impl Model {
         match self.provider {
             Provider::OpenAi => openai::read(response),
             Provider::Anthropic => anthropic::read(response),
-            Provider::Ollama => ollama::read(response, ask),
+            Provider::Ollama => ollama::read(&self.settings, response, ask),
         }
     }
 
@@ -283,8 +283,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_prompt_that_ollama_cut_is_no_answer() {
-        let fake = FakeModel::start(Provider::Ollama, [Reply::ReadOnly(1, "{}".to_owned())]).await;
-        assert_eq!(outcomes(&ask(&model(fake.settings()).0).await), ["prompt_cut"]);
+        let replies = [2_048, 1, 2_300].map(|read| Reply::ReadOnly(read, "{}".to_owned()));
+        let fake = FakeModel::start(Provider::Ollama, replies).await;
+        let (model, _) = model(Settings { num_ctx: 8_192, ..fake.settings() });
+        let schema = json!({"type": "object"});
+        // 15,000 bytes are at least 2,500 tokens; one half of a context of 4,096 was read.
+        let user = crate::redact::Redactor::for_local_model().redact(&"word ".repeat(3_000));
+        let system = Redacted::literal("rules");
+        let ask = Ask { system, user, schema: &schema, schema_name: "claims", max_output_tokens: 50 };
+        assert_eq!(outcomes(&model.ask(Tier::Explain, &ask).await), ["prompt_cut"]);
+        for _ in 0..2 {
+            assert_eq!(outcomes(&model.ask(Tier::Explain, &ask).await), ["ok"]);
+        }
     }
 
     #[tokio::test]

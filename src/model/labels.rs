@@ -1,8 +1,12 @@
 //! A stream's label set: sorted by name, unique, without empty values.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+    ser::SerializeMap,
+};
 
 /// A label set. Cheap to clone; equality and hash are those of the sorted pairs.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -107,8 +111,26 @@ impl Serialize for Labels {
 
 impl<'de> Deserialize<'de> for Labels {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let map = BTreeMap::<String, String>::deserialize(deserializer)?;
-        Labels::from_pairs(map).map_err(serde::de::Error::custom)
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+/// Collects pairs as they come: ten thousand label sets are read at every start.
+struct PairsVisitor;
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Labels;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of label names and values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels, A::Error> {
+        let mut pairs: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(16);
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Labels::from_pairs(pairs).map_err(serde::de::Error::custom)
     }
 }
 
@@ -122,6 +144,14 @@ mod tests {
         assert_eq!(labels.to_string(), r#"{a="1", b="x\"\n"}"#);
         assert_eq!(labels.get("b"), Some("x\"\n"));
         assert_eq!(labels.get("c"), None);
+    }
+
+    #[test]
+    fn json_comes_back_and_doubled_names_do_not() {
+        let labels = Labels::from_pairs([("b", "x\"\n"), ("a", "1")]).unwrap();
+        let json = serde_json::to_string(&labels).unwrap();
+        assert_eq!(serde_json::from_str::<Labels>(&json).unwrap(), labels);
+        assert!(serde_json::from_str::<Labels>(r#"{"a": "1", "a": "2"}"#).is_err());
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub const MAX_CONTEXT_LINES: usize = 100;
 const MAX_EVIDENCE: usize = 20;
 /// Lines with the evidence's very timestamp that are looked through for its place among them.
 const MAX_SAME_TIME: usize = 1000;
+/// Bytes read on each side of one evidence line: some lines of the largest size.
+const MAX_SIDE_BYTES: usize = 4 << 20;
 
 /// A finding's evidence with what stood around it.
 #[derive(Clone, Debug, Serialize)]
@@ -105,7 +107,10 @@ fn around(
     let at = evidence.timestamp_ns;
     let next = Timestamp::from_nanos(at.as_nanos().saturating_add(1));
     let read = |from, to, limit, backward| {
-        line::read(conn, &LineQuery { streams: vec![stream], from, to, limit, backward })
+        line::read(
+            conn,
+            &LineQuery { streams: vec![stream], from, to, limit, max_bytes: MAX_SIDE_BYTES, backward },
+        )
     };
     let mut before = read(Timestamp::MIN, at, lines, true)?;
     before.reverse();

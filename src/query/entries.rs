@@ -12,7 +12,7 @@ use crate::{
 
 /// Lines in one answer, at most.
 pub const MAX_ENTRIES: usize = 5_000;
-/// Line bytes in one answer: lines may be large, and JSON must be held in memory. What does not fit is said.
+/// Bytes of lines and metadata in one answer: lines may be large, and JSON must be held in memory. What does not fit is said.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Which lines.
@@ -70,6 +70,8 @@ impl Query {
             from: query.from,
             to: query.to,
             limit: limit.saturating_add(1),
+            // One more of either, to know whether something is cut off.
+            max_bytes: MAX_ANSWER_BYTES.saturating_add(1),
             backward: query.backward,
         };
         let lines = self.store.read(move |conn| line::read(conn, &query)).await?;
@@ -81,7 +83,7 @@ fn cut(lines: Vec<StoredLine>, limit: usize, labels: &HashMap<StreamId, Labels>)
     let mut answer = Entries { is_cut: lines.len() > limit, entries: Vec::new() };
     let mut bytes = 0_usize;
     for line in lines.into_iter().take(limit) {
-        bytes = bytes.saturating_add(line.line.len());
+        bytes = bytes.saturating_add(line.bytes());
         if bytes > MAX_ANSWER_BYTES && !answer.entries.is_empty() {
             answer.is_cut = true;
             break;

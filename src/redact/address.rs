@@ -47,6 +47,26 @@ pub fn addresses(text: &str) -> Vec<Found> {
     found
 }
 
+/// Four numbers between dashes, with what stands around them.
+#[expect(clippy::expect_used, reason = "a constant pattern, compiled by a test")]
+static DASHED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?:^|[^0-9A-Za-z-]|[A-Za-z][0-9A-Za-z]*-)(\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3})")
+        .expect("valid pattern")
+});
+
+/// IPv4 addresses that are part of a host's name (`ec2-203-0-113-5.…`, `203-0-113-5.static.…`).
+pub fn in_host_names(text: &str) -> impl Iterator<Item = Found> {
+    DASHED.captures_iter(text).filter_map(|found| {
+        let inner = found.get(1)?;
+        let after = text.get(inner.end()..)?.chars().next();
+        if after.is_some_and(|c| c.is_ascii_alphanumeric() || c == '-') {
+            return None;
+        }
+        let ip = inner.as_str().replace('-', ".").parse().ok()?;
+        Some(Found { range: inner.range(), ip: IpAddr::V4(ip) })
+    })
+}
+
 /// A whole run as an IPv6 address, but for punctuation of the sentence at either end.
 fn ipv6(run: &str) -> Option<(Range<usize>, Ipv6Addr)> {
     let trimmed = run.trim_end_matches('.');

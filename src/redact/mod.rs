@@ -9,6 +9,7 @@ mod pair;
 mod pattern;
 mod redacted;
 mod session;
+mod spread;
 mod view;
 
 pub use address::{Found, addresses};
@@ -18,6 +19,7 @@ pub use view::without_invisible;
 
 use std::ops::Range;
 
+use spread::Spread;
 use view::View;
 
 /// What the operator may set about redaction.
@@ -62,11 +64,35 @@ impl Redactor {
 
     /// Masks one text. Addresses stay; pseudonyms need a [`Session`].
     pub fn redact(&self, text: &str) -> Redacted {
+        self.redact_also(text, &Spread::default())
+    }
+
+    /// Masks one text, and what other texts have shown to be secret.
+    fn redact_also(&self, text: &str, known: &Spread) -> Redacted {
         let visible = without_invisible(text);
         if !self.masks {
             return Redacted::trusted(visible);
         }
-        Redacted::trusted(replace(&visible, &hits(&visible)))
+        let mut found = hits(&visible);
+        found.extend(known.find(&visible));
+        Redacted::trusted(replace(&visible, &merged(found)))
+    }
+
+    /// The secrets in a text as they are written there, and as they read once decoded.
+    fn secrets(&self, text: &str) -> Vec<String> {
+        if !self.masks {
+            return Vec::new();
+        }
+        let visible = without_invisible(text);
+        let values = |text: &str| -> Vec<String> {
+            let found = merged(hits_as_written(text)).into_iter().filter(|hit| hit.mask != pattern::EMAIL);
+            found.filter_map(|hit| text.get(hit.range).map(str::to_owned)).collect()
+        };
+        let mut secrets = values(&visible);
+        if let Some(view) = View::decoded(&visible) {
+            secrets.extend(values(view.text()));
+        }
+        secrets
     }
 
     /// Starts a session whose pseudonyms are consistent for as long as it lives.

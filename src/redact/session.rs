@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use super::{Redacted, Redactor, address, addresses};
+use super::{Redacted, Redactor, Spread, address};
 
 /// Distinct addresses of one kind per session; the pseudonyms of one kind come from a range of 65,536.
 const ADDRESSES_MAX: usize = 60_000;
@@ -18,18 +18,25 @@ const NO_PSEUDONYM: &str = "[ip]";
 #[derive(Debug)]
 pub struct Session {
     redactor: Redactor,
+    known: Spread,
     pseudonyms: HashMap<IpAddr, IpAddr>,
     originals: HashMap<IpAddr, IpAddr>,
 }
 
 impl Session {
     pub(super) fn new(redactor: Redactor) -> Self {
-        Session { redactor, pseudonyms: HashMap::new(), originals: HashMap::new() }
+        Session { redactor, known: Spread::default(), pseudonyms: HashMap::new(), originals: HashMap::new() }
+    }
+
+    /// Looks for secrets in texts that will be redacted, so that each is masked in all of them.
+    pub fn learn<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) {
+        let redactor = self.redactor;
+        self.known.learn(texts.into_iter().flat_map(|text| redactor.secrets(text)));
     }
 
     /// Masks secrets and, where configured, replaces addresses.
     pub fn redact(&mut self, text: &str) -> Redacted {
-        let masked = self.redactor.redact(text);
+        let masked = self.redactor.redact_also(text, &self.known);
         if !self.redactor.pseudonymises() {
             return masked;
         }
@@ -69,9 +76,14 @@ impl Session {
 fn replace(text: &str, mut with: impl FnMut(IpAddr) -> Option<String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0;
-    for address::Found { range, ip } in addresses(text) {
-        out.push_str(text.get(at..range.start).unwrap_or_default());
-        out.push_str(with(ip).as_deref().unwrap_or(NO_PSEUDONYM));
+    let plain = address::addresses(text).into_iter().map(|found| (found, false));
+    let mut found: Vec<_> = plain.chain(address::in_host_names(text).map(|found| (found, true))).collect();
+    found.sort_by_key(|(found, _)| found.range.start);
+    for (address::Found { range, ip }, in_name) in found {
+        let Some(between) = text.get(at..range.start) else { continue };
+        out.push_str(between);
+        let instead = with(ip).unwrap_or_else(|| NO_PSEUDONYM.to_owned());
+        out.push_str(&if in_name { instead.replace('.', "-") } else { instead });
         at = range.end;
     }
     out.push_str(text.get(at..).unwrap_or_default());
@@ -115,6 +127,44 @@ mod tests {
         assert_eq!(sent.as_str(), "198.18.0.1 and 198.18.0.2");
         assert_eq!(session.restore("198.18.0.1"), "198.18.0.2");
         assert_eq!(session.restore("198.18.9.9"), "198.18.9.9");
+    }
+
+    #[test]
+    fn addresses_inside_host_names_are_the_same_pseudonym_and_come_back() {
+        let mut session = session();
+        let line =
+            "203.0.113.5 is ec2-203-0-113-5.compute.example and 203-0-113-5.static.example, not ip-10-0-0-7";
+        let sent = session.redact(line);
+        assert_eq!(
+            sent.as_str(),
+            "198.18.0.1 is ec2-198-18-0-1.compute.example and 198-18-0-1.static.example, not ip-198-19-0-2"
+        );
+        assert_eq!(session.restore(sent.as_str()), line);
+        let both = session.redact("192-0-2-1 192-0-2-2");
+        assert_eq!(session.restore(both.as_str()), "192-0-2-1 192-0-2-2");
+        assert!(!both.as_str().contains("192-0"));
+        let others = "at 2026-11-21-05-06, uuid 1-2-3-4-5, 300-1-1-1, v1-2-3-4b";
+        assert_eq!(session.redact(others).as_str(), others);
+    }
+
+    #[test]
+    fn a_secret_of_one_text_is_masked_in_all_of_them() {
+        let mut session = session();
+        let lines =
+            ["login with password=hunter2!", "Failed password for invalid user Hunter2! from 203.0.113.5"];
+        session.learn(lines);
+        assert_eq!(
+            session.redact(lines[1]).as_str(),
+            "Failed password for invalid user [secret] from 198.18.0.1"
+        );
+        assert_eq!(session.redact("q=1&x=hunter2!&y").as_str(), "q=1&x=[secret]&y");
+    }
+
+    #[test]
+    fn short_words_and_addresses_given_out_as_secrets_hide_nothing() {
+        let mut session = session();
+        session.learn(["password=root token=203.0.113.5"]);
+        assert_eq!(session.redact("root from 203.0.113.5").as_str(), "root from 198.18.0.1");
     }
 
     #[test]

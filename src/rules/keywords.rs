@@ -2,7 +2,8 @@
 //!
 //! A line is read in blocks of four bytes. A keyword of seven bytes or more covers one whole block wherever it stands, so
 //! the four blocks by which it can be met (one per alignment) are known beforehand. A block that belongs to no keyword
-//! costs one look into a bitmap, and nearly all blocks are such. Shorter keywords share a small automaton.
+//! costs one look into a bitmap, and nearly all blocks are such. Keywords of five and six bytes need blocks at every second
+//! byte; still shorter ones share a small automaton.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use rustc_hash::FxHashMap;
@@ -16,6 +17,8 @@ const MAX_CANDIDATES: usize = 64;
 const BLOCK: usize = 4;
 /// From this length on a keyword covers a whole block at every alignment.
 const MIN_LONG: usize = 2 * BLOCK - 1;
+/// From this length on it covers one of the blocks at every second byte.
+const MIN_MIDDLE: usize = BLOCK + 1;
 /// Words of the bitmap: 65 536 bits, 8 KiB, for a few thousand blocks.
 const BITMAP: usize = 1024;
 
@@ -28,7 +31,9 @@ pub(super) struct Keywords {
     bitmap: Box<[u64; BITMAP]>,
     /// The keywords a block (with its case folded) belongs to, and how far inside them it begins.
     blocks: FxHashMap<u32, SmallVec<[(u16, u16); 2]>>,
-    long: Vec<Word>,
+    words: Vec<Word>,
+    /// Whether a keyword needs the blocks between the blocks.
+    has_middle: bool,
     short: Option<AhoCorasick>,
     short_slots: Vec<SmallVec<[Slot; 2]>>,
 }
@@ -44,7 +49,8 @@ impl Default for Keywords {
         Keywords {
             bitmap: Box::new([0; BITMAP]),
             blocks: FxHashMap::default(),
-            long: Vec::new(),
+            words: Vec::new(),
+            has_middle: false,
             short: None,
             short_slots: Vec::new(),
         }
@@ -54,16 +60,23 @@ impl Default for Keywords {
 impl Keywords {
     /// Adds to `found` the slots whose keyword occurs, each once.
     pub fn find(&self, text: &str, found: &mut Candidates) {
-        let (blocks, _) = text.as_bytes().as_chunks::<BLOCK>();
-        for (number, block) in blocks.iter().enumerate() {
-            let block = fold(*block);
-            if self.is_known(block) {
-                self.verify(text.as_bytes(), number * BLOCK, block, found);
-            }
+        self.find_from(0, text.as_bytes(), found);
+        if self.has_middle {
+            self.find_from(BLOCK / 2, text.as_bytes(), found);
         }
         let Some(short) = &self.short else { return };
         for occurrence in short.find_overlapping_iter(text) {
             add(found, self.short_slots.get(occurrence.pattern().as_usize()).into_iter().flatten());
+        }
+    }
+
+    fn find_from(&self, start: usize, text: &[u8], found: &mut Candidates) {
+        let (blocks, _) = text.get(start..).unwrap_or_default().as_chunks::<BLOCK>();
+        for (number, block) in blocks.iter().enumerate() {
+            let block = fold(*block);
+            if self.is_known(block) {
+                self.verify(text, start + number * BLOCK, block, found);
+            }
         }
     }
 
@@ -75,7 +88,7 @@ impl Keywords {
     #[cold]
     fn verify(&self, text: &[u8], at: usize, block: u32, found: &mut Candidates) {
         for (number, offset) in self.blocks.get(&block).into_iter().flatten() {
-            let Some(word) = self.long.get(usize::from(*number)) else { continue };
+            let Some(word) = self.words.get(usize::from(*number)) else { continue };
             let Some(from) = at.checked_sub(usize::from(*offset)) else { continue };
             let here = text.get(from..from + word.text.len());
             if here.is_some_and(|here| here.eq_ignore_ascii_case(word.text.as_bytes())) {
@@ -85,8 +98,9 @@ impl Keywords {
     }
 
     fn index(&mut self, number: u16, text: &[u8]) {
-        let window = rarest_window(text);
-        for offset in window..window + BLOCK {
+        let alignments = if text.len() >= MIN_LONG { BLOCK } else { BLOCK / 2 };
+        let window = rarest_window(text, alignments + BLOCK - 1);
+        for offset in window..window + alignments {
             let Some(block) = text.get(offset..).and_then(<[u8]>::first_chunk) else { continue };
             let block = fold(*block);
             let (word, bit) = place(block);
@@ -119,7 +133,7 @@ fn place(block: u32) -> (usize, u64) {
 }
 
 /// Where the keyword is least like ordinary text: a block met by chance costs a comparison.
-fn rarest_window(text: &[u8]) -> usize {
+fn rarest_window(text: &[u8], length: usize) -> usize {
     let commonness = |byte: &u8| match byte.to_ascii_lowercase() {
         b' ' | b'e' => 5,
         b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 4,
@@ -127,7 +141,7 @@ fn rarest_window(text: &[u8]) -> usize {
         b'f' | b'p' | b'g' | b'w' | b'y' | b'b' | b'v' | b'k' | b'.' | b':' | b'/' | b'=' => 2,
         _ => 1_u32,
     };
-    let windows = text.windows(MIN_LONG).map(|window| window.iter().map(commonness).sum::<u32>());
+    let windows = text.windows(length).map(|window| window.iter().map(commonness).sum::<u32>());
     windows.enumerate().min_by_key(|(_, sum)| *sum).map_or(0, |(at, _)| at)
 }
 
@@ -156,13 +170,14 @@ impl Collector {
     /// Makes the search. The error says why the keywords make none.
     pub fn build(self) -> Result<Keywords, String> {
         let (long, short): (Vec<_>, Vec<_>) =
-            self.words.into_iter().partition(|word| word.text.len() >= MIN_LONG);
+            self.words.into_iter().partition(|word| word.text.len() >= MIN_MIDDLE);
         let mut keywords = Keywords::default();
         for (number, word) in long.iter().enumerate() {
             let number = u16::try_from(number).map_err(|_| format!("{} keywords", long.len()))?;
             keywords.index(number, word.text.as_bytes());
         }
-        keywords.long = long;
+        keywords.has_middle = long.iter().any(|word| word.text.len() < MIN_LONG);
+        keywords.words = long;
         if !short.is_empty() {
             let automaton = AhoCorasick::builder()
                 .ascii_case_insensitive(true)
@@ -196,10 +211,10 @@ mod tests {
 
     #[test]
     fn keywords_of_any_length_are_found_at_every_place_and_in_any_case() {
-        let words = ["--", "Failed ", "failed password", "nothing here"];
+        let words = ["--", "Failed ", "failed password", "nothing here", "SSwor", "d pass"];
         for blanks in 0..9 {
             let text = format!("{}FAILED PASSword --", " ".repeat(blanks));
-            assert_eq!(search(&words, &text), [0, 1, 2], "{blanks}");
+            assert_eq!(search(&words, &text), [0, 1, 2, 4, 5], "{blanks}");
         }
         assert_eq!(search(&words, "faile"), [0_u16; 0]);
     }

@@ -1,4 +1,4 @@
-use super::*;
+use super::{pattern::Pattern, *};
 
 fn pack() -> RuleSet {
     load(&Settings::default())
@@ -73,4 +73,31 @@ fn an_operator_file_replaces_and_disables_rules_and_mistakes_are_named() {
     let errors = load(&Settings { files: vec![bad], ..Settings::default() }).unwrap_err();
     assert_eq!(errors.len(), 2);
     assert!(errors[0].to_string().contains("rule 'a': '{nothing}' is no field"), "{}", errors[0]);
+}
+
+#[test]
+fn examples_of_an_operators_rule_are_run_and_reported_when_they_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.yaml");
+    std::fs::write(
+        &path,
+        "rules:\n- {id: mine, title: t, category: dos, severity: low, patterns: ['pump {n} stopped'], matches: ['pump 7 stopped', 'pump x stopped'], ignores: ['pump 8 stopped'], summary: s, recommendation: r}\n",
+    )
+    .unwrap();
+    let errors = load(&Settings { files: vec![path], ..Settings::default() }).unwrap_err();
+    let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("rule 'mine': it misses its example 'pump x stopped'"), "{}", said[0]);
+    assert!(said[1].contains("it wrongly sees its example 'pump 8 stopped'"), "{}", said[1]);
+}
+
+/// Shorter ones would send every line through the automaton as well.
+#[test]
+fn the_packs_keywords_over_messages_have_five_bytes_or_more() {
+    let set = pack();
+    for rule in set.rules() {
+        for keyword in rule.patterns.iter().flat_map(Pattern::keywords) {
+            assert!(keyword.len() >= 5, "{}: '{keyword}'", rule.id);
+        }
+    }
 }

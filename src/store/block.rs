@@ -77,6 +77,7 @@ pub(crate) struct EncodedPush {
     pub(crate) min: Timestamp,
     pub(crate) max: Timestamp,
     pub(crate) entries: u32,
+    pub(crate) streams: i64,
     pub(crate) line_bytes: u64,
     pub(crate) push_hash: u128,
     pub(crate) payload: Vec<u8>,
@@ -105,10 +106,16 @@ pub(crate) fn encode(push: &PushBatch) -> Result<Option<EncodedPush>, StoreError
         min,
         max,
         entries,
+        streams: stream_mask(push.streams.iter().map(|stream| stream.id)),
         line_bytes: bytes as u64,
         push_hash: push.push_hash,
         payload: lz4_flex::block::compress_prepend_size(&plain),
     }))
+}
+
+/// One bit per stream, by its number: a block whose mask has none of the wanted bits holds none of the wanted streams.
+pub(crate) fn stream_mask(streams: impl Iterator<Item = StreamId>) -> i64 {
+    streams.fold(0_u64, |mask, stream| mask | 1 << (stream.0 % 64)).cast_signed()
 }
 
 /// Decompresses and checks the payload of a block.

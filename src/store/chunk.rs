@@ -53,11 +53,12 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Entries, StoreError> {
     Entries::open(plain).map_err(|cause| damaged(&cause))
 }
 
-/// Inserts a chunk.
-pub(crate) fn insert(tx: &Transaction<'_>, chunk: &EncodedChunk) -> Result<(), StoreError> {
-    const SQL: &str = "INSERT INTO chunk (stream_id, min_ns, max_ns, entries, bytes, payload)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+/// Inserts a chunk, with the next number unless it is given one.
+pub(crate) fn insert(tx: &Transaction<'_>, id: Option<i64>, chunk: &EncodedChunk) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO chunk (id, stream_id, min_ns, max_ns, entries, bytes, payload)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     tx.prepare_cached(SQL)?.execute((
+        id,
         chunk.stream.0.cast_signed(),
         chunk.min.as_nanos(),
         chunk.max.as_nanos(),

@@ -41,7 +41,7 @@ pub(super) fn blocks(store: &Store, before: Timestamp) -> Result<Progress, Store
     let (last, damaged) = (step.last, step.damaged);
     store.write_blocking(move |tx| {
         for chunk in &chunks {
-            chunk::insert(tx, chunk)?;
+            chunk::insert(tx, None, chunk)?;
         }
         retain::note_last_seq(tx, last)?;
         tx.prepare_cached("DELETE FROM block WHERE seq <= ?1")?.execute([last])?;
@@ -53,7 +53,8 @@ pub(super) fn blocks(store: &Store, before: Timestamp) -> Result<Progress, Store
     Ok(Progress::MoreToDo)
 }
 
-/// Merges the small chunks of the stream with most of them.
+/// Merges small chunks that follow each other in the order they were made, in a stream with many of them. The merged ones
+/// take the numbers of the first, so lines of equal time stay in order of arrival over all chunks of the stream.
 pub(super) fn merge(store: &Store) -> Result<Progress, StoreError> {
     let Some(run) = store.read_blocking(read_small)? else { return Ok(Progress::Idle) };
     let merged = chunks_of(&run.entries)?;
@@ -63,8 +64,10 @@ pub(super) fn merge(store: &Store) -> Result<Progress, StoreError> {
         for id in &run.ids {
             delete.execute([id])?;
         }
-        for chunk in &merged {
-            chunk::insert(tx, chunk)?;
+        // Never more than there were: each holds more than a small one.
+        let numbers = run.ids.iter().copied().map(Some).chain(std::iter::repeat(None));
+        for (chunk, number) in merged.iter().zip(numbers) {
+            chunk::insert(tx, number, chunk)?;
         }
         Ok(())
     })?;
@@ -115,32 +118,49 @@ struct Run {
 }
 
 fn read_small(conn: &Connection) -> Result<Option<Run>, StoreError> {
-    // Both use the index chunk_stream, which covers all but the payload.
-    const STREAM: &str = "SELECT stream_id FROM chunk WHERE bytes < ?1 GROUP BY stream_id
-        HAVING COUNT(*) >= ?2 ORDER BY COUNT(*) DESC LIMIT 1";
-    const CHUNKS: &str =
-        "SELECT id, bytes FROM chunk WHERE stream_id = ?1 AND bytes < ?2 ORDER BY min_ns, id";
-    let mut statement = conn.prepare_cached(STREAM)?;
+    // Uses the index chunk_stream, which covers all but the payload.
+    const STREAMS: &str = "SELECT stream_id FROM chunk WHERE bytes < ?1 GROUP BY stream_id
+        HAVING COUNT(*) >= ?2 ORDER BY COUNT(*) DESC";
+    let mut statement = conn.prepare_cached(STREAMS)?;
     let mut rows = statement.query((SMALL_BYTES, NEIGHBOURS_MIN as i64))?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let stream: i64 = row.get(0)?;
-    drop(rows);
-    let mut run = Run { ids: Vec::new(), entries: Vec::new(), damaged: 0 };
-    let mut bytes = 0_usize;
-    let mut statement = conn.prepare_cached(CHUNKS)?;
-    let mut rows = statement.query((stream, SMALL_BYTES))?;
     while let Some(row) = rows.next()? {
-        if bytes >= CHUNK_BYTES {
-            break;
+        let ids = neighbours(conn, row.get(0)?)?;
+        if ids.len() >= NEIGHBOURS_MIN {
+            return read_run(conn, ids).map(Some);
         }
-        bytes = bytes.saturating_add(usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
-        run.ids.push(row.get(0)?);
     }
+    Ok(None)
+}
+
+/// The first long enough run of small chunks of a stream, or else its last one; in order of arrival, which is that of
+/// the numbers.
+fn neighbours(conn: &Connection, stream: i64) -> Result<Vec<i64>, StoreError> {
+    const CHUNKS: &str = "SELECT id, bytes FROM chunk WHERE stream_id = ?1 ORDER BY id";
+    let mut statement = conn.prepare_cached(CHUNKS)?;
+    let mut rows = statement.query([stream])?;
+    let (mut ids, mut total) = (Vec::new(), 0_usize);
+    while let Some(row) = rows.next()? {
+        let bytes: i64 = row.get(1)?;
+        if bytes < SMALL_BYTES && total < CHUNK_BYTES {
+            total = total.saturating_add(usize::try_from(bytes).unwrap_or(0));
+            ids.push(row.get(0)?);
+        } else if ids.len() >= NEIGHBOURS_MIN {
+            break;
+        } else {
+            (ids, total) = (Vec::new(), 0);
+            if bytes < SMALL_BYTES {
+                total = usize::try_from(bytes).unwrap_or(0);
+                ids.push(row.get(0)?);
+            }
+        }
+    }
+    Ok(ids)
+}
+
+fn read_run(conn: &Connection, ids: Vec<i64>) -> Result<Run, StoreError> {
+    let mut run = Run { ids, entries: Vec::new(), damaged: 0 };
     let mut payload = conn.prepare_cached("SELECT payload FROM chunk WHERE id = ?1")?;
-    // In order of arrival, so that lines of equal time stay in it.
-    let mut by_arrival = run.ids.clone();
-    by_arrival.sort_unstable();
-    for id in by_arrival {
+    for id in &run.ids {
         let decoded = payload.query_row([id], |row| Ok(chunk::decode(row.get_ref(0)?.as_blob()?)))?;
         match decoded {
             Ok(entries) => run.entries.push(entries),
@@ -150,7 +170,7 @@ fn read_small(conn: &Connection) -> Result<Option<Run>, StoreError> {
             }
         }
     }
-    Ok(Some(run))
+    Ok(run)
 }
 
 /// The entries of all sources, per stream in order of time, identical ones once, cut into chunks.
@@ -226,7 +246,14 @@ mod tests {
 
     fn all(store: &TestStore, backward: bool) -> Vec<StoredLine> {
         let streams = (1..=8).map(StreamId).collect();
-        let query = LineQuery { streams, from: Timestamp::MIN, to: Timestamp::MAX, limit: 100_000, backward };
+        let query = LineQuery {
+            streams,
+            from: Timestamp::MIN,
+            to: Timestamp::MAX,
+            limit: 100_000,
+            max_bytes: usize::MAX,
+            backward,
+        };
         store.read_blocking(|conn| line::read(conn, &query)).unwrap()
     }
 
@@ -290,6 +317,37 @@ mod tests {
         assert_eq!(merge(&store).unwrap(), Progress::Idle);
         assert_eq!((count(&store, "chunk"), before.len()), (1, 9));
         assert_eq!(all(&store, true), before);
+    }
+
+    #[test]
+    fn lines_of_equal_time_stay_in_order_of_arrival_over_merged_chunks() {
+        let store = testing::store();
+        let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        // A large chunk among small ones, all with lines of one time.
+        for hash in 0..24_u8 {
+            let line = match hash {
+                9 => [b"9 ".to_vec(), vec![b'x'; 300_000]].concat(),
+                _ => format!("{hash} {}", 100 - hash).into_bytes(),
+            };
+            rt.block_on(store.append(push(
+                &store,
+                hash.into(),
+                &[(1, 1, &line), (1, 50 - i64::from(hash), b"y")],
+            )))
+            .unwrap();
+            compact(&store);
+        }
+        let before = all(&store, false);
+        while merge(&store).unwrap() == Progress::MoreToDo {}
+        assert_eq!(count(&store, "chunk"), 3, "what came before the large one, it, and what came after it");
+        let after = all(&store, false);
+        assert_eq!(after, before);
+        let order: Vec<_> = after
+            .iter()
+            .filter(|line| line.timestamp == START.plus(std::time::Duration::from_secs(1)))
+            .map(|line| String::from_utf8_lossy(&line.line).split(' ').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(order, (0..24).map(|hash| hash.to_string()).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reading lines back by stream and time, from blocks and chunks alike, each entry once.
 //!
 //! Blocks and chunks that may hold wanted lines are opened in order of time, one at a time, until the limit is
-//! reached and no unopened one can hold anything better. Memory is bounded by the limit and the largest of them.
+//! reached and no unopened one can hold anything better. Memory is bounded by the limits and the largest of them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -30,6 +30,14 @@ pub struct StoredLine {
     pub metadata: Metadata,
 }
 
+impl StoredLine {
+    /// Bytes of the line and its metadata.
+    pub fn bytes(&self) -> usize {
+        let pairs = self.metadata.iter().map(|(name, value)| name.len() + value.len());
+        self.line.len().saturating_add(pairs.sum())
+    }
+}
+
 /// Which lines, and in which order.
 #[derive(Clone, Debug)]
 pub struct LineQuery {
@@ -41,6 +49,9 @@ pub struct LineQuery {
     pub to: Timestamp,
     /// At most so many.
     pub limit: usize,
+    /// Not many more bytes of lines and metadata than this: the line that reaches it is the last. A huge line alone is
+    /// still an answer.
+    pub max_bytes: usize,
     /// Newest first (and the newest are kept when the limit cuts) instead of oldest first.
     pub backward: bool,
 }
@@ -52,7 +63,7 @@ pub fn read(conn: &Connection, query: &LineQuery) -> Result<Vec<StoredLine>, Sto
         return Ok(Vec::new());
     }
     let wanted: FxHashSet<StreamId> = query.streams.iter().copied().collect();
-    let mut best = Best { query, lines: BTreeMap::new(), seen: HashMap::new() };
+    let mut best = Best { query, lines: BTreeMap::new(), seen: HashMap::new(), bytes: 0, cut: None };
     for source in sources(conn, query)? {
         if best.is_settled(&source) {
             break;
@@ -87,7 +98,8 @@ fn sources(conn: &Connection, query: &LineQuery) -> Result<Vec<Source>, StoreErr
     const CHUNKS: &str = "SELECT id, min_ns, max_ns FROM chunk
         WHERE stream_id = ?3 AND min_ns < ?2 AND max_ns >= ?1";
     // Walks the table, without the payloads: blocks are few, compaction sees to that.
-    const BLOCKS: &str = "SELECT seq, min_ns, max_ns FROM block WHERE min_ns < ?2 AND max_ns >= ?1";
+    const BLOCKS: &str =
+        "SELECT seq, min_ns, max_ns FROM block WHERE min_ns < ?2 AND max_ns >= ?1 AND streams & ?3 <> 0";
     let (from, to) = (query.from.as_nanos(), query.to.as_nanos());
     let mut found = Vec::new();
     let mut chunks = conn.prepare_cached(CHUNKS)?;
@@ -98,7 +110,7 @@ fn sources(conn: &Connection, query: &LineQuery) -> Result<Vec<Source>, StoreErr
         }
     }
     let mut blocks = conn.prepare_cached(BLOCKS)?;
-    let mut rows = blocks.query((from, to))?;
+    let mut rows = blocks.query((from, to, block::stream_mask(query.streams.iter().copied())))?;
     while let Some(row) = rows.next()? {
         found.push(source(Place::Block(row.get(0)?), row)?);
     }
@@ -142,6 +154,10 @@ type Key = (Timestamp, StreamId, Place, u32);
 struct Best<'q> {
     query: &'q LineQuery,
     lines: BTreeMap<Key, StoredLine>,
+    /// Of the lines kept.
+    bytes: usize,
+    /// The best line that had to go; what is worse than it is not wanted any more.
+    cut: Option<Key>,
     /// Kept lines by hash of time, stream and text, to notice identical ones.
     seen: HashMap<(Timestamp, StreamId, u64), Key>,
 }
@@ -165,7 +181,7 @@ impl Best<'_> {
         match self.seen.get(&identity).filter(is_twin).copied() {
             Some(kept) if kept <= key => return,
             // Of identical entries the one that arrived first counts, with its metadata.
-            Some(later) => drop(self.lines.remove(&later)),
+            Some(later) => self.remove(&later),
             None => {}
         }
         let copied = |(name, value)| (Bytes::copy_from_slice(name), Bytes::copy_from_slice(value));
@@ -175,30 +191,48 @@ impl Best<'_> {
             line: Bytes::copy_from_slice(entry.line),
             metadata: entry.metadata.map(copied).collect(),
         };
+        self.bytes = self.bytes.saturating_add(line.bytes());
         self.seen.insert(identity, key);
         self.lines.insert(key, line);
-        if self.lines.len() > self.query.limit {
-            self.drop_worst();
+        while let Some(worst) = self.too_many() {
+            self.drop_worst(worst);
         }
     }
 
-    /// The worst line's key once there are as many as wanted.
+    /// What no better line may be worse than: the worst line once there are as many as wanted.
     fn worst(&self) -> Option<Key> {
-        if self.lines.len() < self.query.limit {
-            return None;
-        }
-        let worst =
-            if self.query.backward { self.lines.first_key_value() } else { self.lines.last_key_value() };
-        worst.map(|(key, _)| *key)
+        let is_full = self.lines.len() >= self.query.limit || self.bytes >= self.query.max_bytes;
+        if is_full { self.last() } else { self.cut }
     }
 
-    fn drop_worst(&mut self) {
-        let dropped = if self.query.backward { self.lines.pop_first() } else { self.lines.pop_last() };
-        if let Some((key, line)) = dropped {
+    /// The worst line if the others are enough without it.
+    fn too_many(&self) -> Option<Key> {
+        let last = self.last()?;
+        let others = self.bytes.saturating_sub(self.lines.get(&last).map_or(0, StoredLine::bytes));
+        let is_enough = self.lines.len() > self.query.limit || others >= self.query.max_bytes;
+        (is_enough && self.lines.len() > 1).then_some(last)
+    }
+
+    fn last(&self) -> Option<Key> {
+        let last =
+            if self.query.backward { self.lines.first_key_value() } else { self.lines.last_key_value() };
+        last.map(|(key, _)| *key)
+    }
+
+    fn drop_worst(&mut self, worst: Key) {
+        if let Some(line) = self.lines.get(&worst) {
             let identity = (line.timestamp, line.stream, xxh3_64(&line.line));
-            if self.seen.get(&identity) == Some(&key) {
+            if self.seen.get(&identity) == Some(&worst) {
                 self.seen.remove(&identity);
             }
+        }
+        self.remove(&worst);
+        self.cut = Some(worst);
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(line) = self.lines.remove(key) {
+            self.bytes = self.bytes.saturating_sub(line.bytes());
         }
     }
 }
@@ -230,7 +264,8 @@ mod tests {
     ) -> Vec<String> {
         let at = |secs| Timestamp::from_nanos(START.as_nanos() + secs * 1_000_000_000);
         let streams = streams.iter().copied().map(StreamId).collect();
-        let query = LineQuery { streams, from: at(range.0), to: at(range.1), limit, backward };
+        let query =
+            LineQuery { streams, from: at(range.0), to: at(range.1), limit, max_bytes: usize::MAX, backward };
         let lines = store.read_blocking(|conn| read(conn, &query)).unwrap();
         lines.into_iter().map(|line| String::from_utf8(line.line.to_vec()).unwrap()).collect()
     }
@@ -258,6 +293,48 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn bytes_cut_like_the_limit_and_keep_the_first_or_the_newest() {
+        let store = filled().await;
+        let ask = |max_bytes, backward| {
+            let query = LineQuery {
+                streams: vec![StreamId(1)],
+                from: Timestamp::MIN,
+                to: Timestamp::MAX,
+                limit: 99,
+                max_bytes,
+                backward,
+            };
+            let lines = store.read_blocking(|conn| read(conn, &query)).unwrap();
+            lines.iter().map(|line| String::from_utf8_lossy(&line.line).into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(ask(5, false), ["late", "a"], "4 bytes are not enough, 5 are");
+        assert_eq!(ask(4, false), ["late"]);
+        assert_eq!(ask(0, false), ["late"], "never nothing at all");
+        assert_eq!(ask(3, true), ["e", "d", "c"]);
+        assert_eq!(ask(100, true), ["e", "d", "c", "b", "a", "late"]);
+    }
+
+    #[tokio::test]
+    async fn blocks_without_a_wanted_stream_are_not_opened() {
+        let store = filled().await;
+        let opened = |streams: &[u64]| {
+            let query = LineQuery {
+                streams: streams.iter().copied().map(StreamId).collect(),
+                from: Timestamp::MIN,
+                to: Timestamp::MAX,
+                limit: 99,
+                max_bytes: usize::MAX,
+                backward: false,
+            };
+            let found = store.read_blocking(|conn| sources(conn, &query)).unwrap();
+            found.into_iter().map(|source| source.at).collect::<Vec<_>>()
+        };
+        assert_eq!(opened(&[2]), [Place::Block(1)]);
+        assert_eq!(opened(&[1]), [Place::Block(3), Place::Block(1), Place::Block(2)]);
+        assert_eq!(opened(&[1 + 64]).len(), 3, "numbers that share a bit are told apart by their entries");
+    }
+
+    #[tokio::test]
     async fn metadata_and_arbitrary_bytes_come_back() {
         let store = testing::store();
         let mut batch = push(&store, 1, &[(1, 10, b"\xff\x00raw")]);
@@ -268,6 +345,7 @@ mod tests {
             from: Timestamp::MIN,
             to: Timestamp::MAX,
             limit: 10,
+            max_bytes: usize::MAX,
             backward: false,
         };
         let lines = store.read_blocking(move |conn| read(conn, &query)).unwrap();

@@ -16,7 +16,10 @@ const LOCK_NAME: &str = "sigyn.lock";
 /// "SGYN" in the file's header: a SQLite file that is not ours is left alone.
 const APPLICATION_ID: i32 = 0x5347_594e;
 /// Layouts in order; `user_version` counts how many are applied. Only ever appended to.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_init.sql"),
+    include_str!("../../migrations/0002_window_severity.sql"),
+];
 
 /// Fixed when the file is made. Pushes are a few KB to a few hundred KB, so pages larger than SQLite's 4096 save work.
 pub(crate) const PAGE_BYTES: u32 = 8_192;
@@ -236,7 +239,8 @@ mod tests {
         let path = folder.path().join(FILE_NAME);
         writer(&path, 0).unwrap().pragma_update(None, "user_version", 99).unwrap();
         let message = writer(&path, 0).unwrap_err().to_string();
-        assert!(message.contains("has layout 99, this version knows up to 1"), "{message}");
+        let expected = format!("has layout 99, this version knows up to {}", MIGRATIONS.len());
+        assert!(message.contains(&expected), "{message}");
     }
 
     #[test]

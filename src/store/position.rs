@@ -71,6 +71,13 @@ pub fn groups(conn: &Connection) -> Result<Vec<Group>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The position of one group; 0 for an unknown one.
+pub fn group_seq(conn: &Connection, tenant: i64, name: &str) -> Result<u64, StoreError> {
+    const SQL: &str = "SELECT seq FROM analysis_group WHERE tenant_id = ?1 AND name = ?2";
+    let seq = conn.prepare_cached(SQL)?.query_row((tenant, name), |row| row.get::<_, i64>(0)).optional()?;
+    Ok(seq.unwrap_or(0).unsigned_abs())
+}
+
 /// Writes a group's position and state.
 pub fn set_group(tx: &Transaction<'_>, group: &Group) -> Result<(), StoreError> {
     const SQL: &str =
@@ -120,6 +127,8 @@ mod tests {
         let groups = store.read_blocking(all_groups).unwrap();
         assert_eq!(groups.len(), 1);
         assert_eq!((groups[0].seq, groups[0].state.as_slice()), (5, b"b".as_slice()));
+        let seq = |name| store.read_blocking(move |conn| group_seq(conn, 1, name)).unwrap();
+        assert_eq!((seq("web-1"), seq("web-2")), (5, 0));
         store.write_blocking(|tx| remove_group(tx, 1, "web-1")).unwrap();
         assert!(store.read_blocking(all_groups).unwrap().is_empty());
     }

@@ -263,6 +263,7 @@ mod tests {
                 lines: 1,
                 suspicious: 0,
                 templates: 1,
+                severity: crate::model::Severity::Info,
                 state,
                 exhibit: None,
             };

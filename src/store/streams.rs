@@ -161,6 +161,7 @@ impl Streams {
             let tenant = TenantId::parse(name).map_err(|error| damaged("tenant", &error))?;
             known.add_tenant(row.get(0)?, tenant);
         }
+        known.make_room(conn)?;
         let mut statement = conn.prepare("SELECT id, tenant_id, labels FROM stream")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
@@ -266,6 +267,21 @@ impl Streams {
 }
 
 impl Known {
+    /// Room for what is on disk, so that no label set is hashed more than once.
+    fn make_room(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        let mut statement = conn.prepare("SELECT tenant_id, COUNT(*) FROM stream GROUP BY tenant_id")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let streams = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+            self.by_id.reserve(streams);
+            let tenant = self.tenant_names.get(&row.get(0)?);
+            if let Some(tenant) = tenant.and_then(|name| self.tenants.get_mut(name)) {
+                tenant.streams.reserve(streams);
+            }
+        }
+        Ok(())
+    }
+
     fn add_tenant(&mut self, number: i64, tenant: TenantId) {
         self.next_tenant = self.next_tenant.max(number.saturating_add(1));
         self.tenant_names.insert(number, tenant.clone());
@@ -364,6 +380,35 @@ mod tests {
         assert_eq!(streams.get(second).unwrap().labels, labels(2));
         assert_eq!(streams.of_tenant(&tenant).len(), 2);
         assert_eq!(streams.tenant_of(streams.tenant_number(&tenant)), Some(tenant));
+    }
+
+    #[test]
+    fn ten_thousand_streams_are_read_back() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("../../migrations/0001_init.sql")).unwrap();
+        let (streams, tenant) = (Streams::load(&conn).unwrap(), TenantId::single());
+        let set = |n: usize| {
+            Labels::from_pairs([
+                ("container", format!("container-{n}")),
+                ("filename", format!("/var/log/containers/service-{n}/current.log")),
+                ("host", format!("host-{}", n % 50)),
+                ("job", "docker".to_owned()),
+                ("namespace", format!("team-{}", n % 20)),
+            ])
+            .unwrap()
+        };
+        let now = Timestamp::from_secs(5);
+        for n in 0..10_000 {
+            streams.admit(&tenant, &set(n), 20_000, now).unwrap();
+        }
+        let unsaved = streams.unsaved().unwrap();
+        let tx = conn.unchecked_transaction().unwrap();
+        unsaved.insert(&tx).unwrap();
+        tx.commit().unwrap();
+        let loaded = Streams::load(&conn).unwrap();
+        assert_eq!(loaded.count(), 10_000);
+        let known = streams.admit(&tenant, &set(9_999), 20_000, now);
+        assert_eq!(loaded.admit(&tenant, &set(9_999), 20_000, now), known);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct TemplateRow {
     pub text: String,
     /// A line that matches it.
     pub sample: String,
-    /// Lines so far.
+    /// Lines in committed windows.
     pub count: u64,
     /// First line's time.
     pub first_seen: Timestamp,
@@ -33,13 +33,13 @@ pub struct TemplateRow {
 
 const COLUMNS: &str = "id, tenant_id, text, sample, count, first_ns, last_ns, state";
 
-/// Inserts or replaces templates.
+/// Inserts templates without lines, or replaces their text and state. Lines are counted by [`add_counts`] only: the miner
+/// has also seen lines that are not committed yet, and will see those again after a crash.
 pub fn put(tx: &Transaction<'_>, templates: &[TemplateRow]) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO template (id, tenant_id, text, sample, count, first_ns, last_ns, state)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
         ON CONFLICT (id) DO UPDATE SET tenant_id = excluded.tenant_id, text = excluded.text,
-            sample = excluded.sample, count = excluded.count, first_ns = excluded.first_ns,
-            last_ns = excluded.last_ns, state = excluded.state";
+            sample = excluded.sample, first_ns = MIN(first_ns, excluded.first_ns), state = excluded.state";
     let mut statement = tx.prepare_cached(SQL)?;
     for template in templates {
         statement.execute(rusqlite::params![
@@ -47,11 +47,35 @@ pub fn put(tx: &Transaction<'_>, templates: &[TemplateRow]) -> Result<(), StoreE
             template.tenant,
             template.text,
             template.sample,
-            template.count.cast_signed(),
+            0,
             template.first_seen.as_nanos(),
-            template.last_seen.as_nanos(),
+            template.first_seen.as_nanos(),
             template.state,
         ])?;
+    }
+    Ok(())
+}
+
+/// Counts the lines of committed windows: by template how many, and the time of the last. Unknown templates are passed over.
+pub fn add_counts(tx: &Transaction<'_>, counts: &[(TemplateId, u64, Timestamp)]) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE template SET count = count + ?2, last_ns = MAX(last_ns, ?3) WHERE id = ?1";
+    let mut statement = tx.prepare_cached(SQL)?;
+    for (id, lines, last) in counts {
+        statement.execute((id.0.cast_signed(), lines.cast_signed(), last.as_nanos()))?;
+    }
+    Ok(())
+}
+
+/// Moves the lines counted for templates to those they were merged into; the former are left without lines.
+pub fn move_counts(tx: &Transaction<'_>, merged: &[(TemplateId, TemplateId)]) -> Result<(), StoreError> {
+    const MOVE: &str = "UPDATE template SET count = template.count + other.count,
+            first_ns = MIN(template.first_ns, other.first_ns), last_ns = MAX(template.last_ns, other.last_ns)
+        FROM (SELECT count, first_ns, last_ns FROM template WHERE id = ?1) AS other WHERE template.id = ?2";
+    let mut add = tx.prepare_cached(MOVE)?;
+    let mut clear = tx.prepare_cached("UPDATE template SET count = 0 WHERE id = ?1")?;
+    for (from, into) in merged {
+        add.execute((from.0.cast_signed(), into.0.cast_signed()))?;
+        clear.execute([from.0.cast_signed()])?;
     }
     Ok(())
 }
@@ -83,7 +107,7 @@ pub fn list(
     // Walks the index template_frequent backwards.
     let sql = format!(
         "SELECT {COLUMNS} FROM template
-         WHERE tenant_id = ?1 AND (?2 IS NULL OR instr(lower(text), lower(?2)) > 0)
+         WHERE tenant_id = ?1 AND count > 0 AND (?2 IS NULL OR instr(lower(text), lower(?2)) > 0)
            AND (?3 IS NULL OR (count, id) < (?3, ?4))
          ORDER BY count DESC, id DESC LIMIT ?5"
     );
@@ -125,12 +149,18 @@ mod tests {
         }
     }
 
+    fn written_with_counts(tx: &Transaction<'_>, rows: &[TemplateRow]) -> Result<(), StoreError> {
+        put(tx, rows)?;
+        let counts: Vec<_> = rows.iter().map(|row| (row.id, row.count, row.last_seen)).collect();
+        add_counts(tx, &counts)
+    }
+
     #[test]
     fn pages_go_from_many_lines_to_few() {
         let store = testing::store();
         let rows = [row(u64::MAX, 5, "Failed password"), row(2, 9, "session opened"), row(3, 5, "failed su")];
         let written = rows.clone();
-        store.write_blocking(move |tx| put(tx, &written)).unwrap();
+        store.write_blocking(move |tx| written_with_counts(tx, &written)).unwrap();
         let list = |text: Option<&'static str>, before, limit| {
             let found = store.read_blocking(|conn| list(conn, 1, text, before, limit)).unwrap();
             found.into_iter().map(|row| row.id.0).collect::<Vec<_>>()
@@ -142,11 +172,35 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_replaced_and_removed_by_id() {
+    fn a_template_is_replaced_and_removed_by_id_and_its_lines_are_only_added_to() {
         let store = testing::store();
-        store.write_blocking(move |tx| put(tx, &[row(1, 1, "a"), row(2, 1, "b")])).unwrap();
-        store.write_blocking(move |tx| put(tx, &[row(1, 7, "c")])).unwrap();
+        store.write_blocking(|tx| written_with_counts(tx, &[row(1, 4, "a"), row(2, 1, "b")])).unwrap();
+        store.write_blocking(|tx| put(tx, &[row(1, 99, "c")])).unwrap();
+        let later = Timestamp::from_secs(9);
+        store
+            .write_blocking(move |tx| add_counts(tx, &[(TemplateId(1), 3, later), (TemplateId(7), 3, later)]))
+            .unwrap();
         store.write_blocking(|tx| remove(tx, &[TemplateId(2)])).unwrap();
-        assert_eq!(store.read_blocking(all).unwrap(), [row(1, 7, "c")]);
+        let expected = TemplateRow { last_seen: later, ..row(1, 7, "c") };
+        assert_eq!(store.read_blocking(all).unwrap(), [expected]);
+    }
+
+    #[test]
+    fn a_merged_template_takes_its_lines_along() {
+        let store = testing::store();
+        let (mut old, new) = (row(2, 5, "b"), row(1, 4, "a"));
+        (old.first_seen, old.last_seen) = (Timestamp::from_secs(0), Timestamp::from_secs(8));
+        store.write_blocking(move |tx| written_with_counts(tx, &[new, old])).unwrap();
+        let merged = [(TemplateId(2), TemplateId(1))];
+        store.write_blocking(move |tx| move_counts(tx, &merged)).unwrap();
+        store.write_blocking(move |tx| move_counts(tx, &merged)).unwrap();
+        let rows = store.read_blocking(all).unwrap();
+        assert_eq!((rows[0].count, rows[1].count), (9, 0), "the second time there is nothing left to move");
+        assert_eq!(
+            (rows[0].first_seen, rows[0].last_seen),
+            (Timestamp::from_secs(0), Timestamp::from_secs(8))
+        );
+        let listed = store.read_blocking(|conn| list(conn, 1, None, None, 9)).unwrap();
+        assert_eq!(listed.len(), 1, "templates without lines are not shown");
     }
 }

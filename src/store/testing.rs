@@ -20,7 +20,6 @@ pub(crate) struct SmallDisk(pub(crate) PathBuf);
 
 impl SmallDisk {
     /// Mounts one; `None`, said aloud, where that is not permitted.
-    #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
     pub(crate) fn mount(mebibytes: u32) -> Option<Self> {
         let path = tempfile::tempdir().unwrap().keep();
         let size = format!("size={mebibytes}m");

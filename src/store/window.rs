@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, types::Type};
 
 use crate::{
-    model::{ModelUse, TenantId, Timestamp, WindowId, WindowRecord, WindowState},
+    model::{ModelUse, Severity, TenantId, Timestamp, WindowId, WindowRecord, WindowState},
     store::{Connection, StoreError, Transaction},
 };
 
@@ -28,6 +28,8 @@ pub struct WindowDraft {
     pub suspicious: u64,
     /// Distinct templates.
     pub templates: u64,
+    /// That of its gravest finding; `info` without one.
+    pub severity: Severity,
     /// Its state.
     pub state: WindowState,
     /// For `Pending`: what the model is shown and what its references mean; opaque here.
@@ -43,10 +45,11 @@ const EXHIBIT_MAX: usize = 64 * 1024 * 1024;
 pub fn put(tx: &Transaction<'_>, window: &WindowDraft) -> Result<WindowId, StoreError> {
     // Finds the row by the index of UNIQUE (tenant_id, grp, first_seq).
     const SQL: &str = "INSERT INTO window (tenant_id, grp, first_seq, from_ns, to_ns, closed_ns, lines, suspicious,
-            templates, state, exhibit) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+            templates, state, exhibit, severity) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
         ON CONFLICT (tenant_id, grp, first_seq) DO UPDATE SET from_ns = excluded.from_ns, to_ns = excluded.to_ns,
             closed_ns = excluded.closed_ns, lines = excluded.lines, suspicious = excluded.suspicious,
-            templates = excluded.templates, state = excluded.state, exhibit = excluded.exhibit
+            templates = excluded.templates, state = excluded.state, exhibit = excluded.exhibit,
+            severity = excluded.severity
         RETURNING id";
     let exhibit = window.exhibit.as_deref().map(pack).transpose()?;
     let id = tx.prepare_cached(SQL)?.query_row(
@@ -62,6 +65,7 @@ pub fn put(tx: &Transaction<'_>, window: &WindowDraft) -> Result<WindowId, Store
             window.templates.cast_signed(),
             window.state.as_str(),
             exhibit,
+            window.severity.rank(),
         ],
         |row| row.get(0),
     )?;
@@ -78,13 +82,14 @@ pub struct Pending {
     pub attempts: u32,
 }
 
-/// The pending window that is due first, if one is due at `now`.
+/// Of the pending windows that are due at `now` the gravest, and of those the newest: where not all can be asked about,
+/// what is old and slight is left over.
 pub fn next_pending(conn: &Connection, now: Timestamp) -> Result<Option<Pending>, StoreError> {
-    // Walks the partial index window_pending.
+    // Walks the partial index window_first.
     const SQL: &str =
         "SELECT id, tenant_id, grp, first_seq, from_ns, to_ns, closed_ns, lines, suspicious, templates,
-            attempts, exhibit FROM window
-        WHERE state = 'pending' AND due_ns <= ?1 ORDER BY due_ns, id LIMIT 1";
+            attempts, exhibit, severity FROM window
+        WHERE state = 'pending' AND due_ns <= ?1 ORDER BY severity DESC, id DESC LIMIT 1";
     let mut statement = conn.prepare_cached(SQL)?;
     let found = statement.query_row([now.as_nanos()], |row| {
         let window = WindowDraft {
@@ -97,6 +102,7 @@ pub fn next_pending(conn: &Connection, now: Timestamp) -> Result<Option<Pending>
             lines: unsigned(row, 7)?,
             suspicious: unsigned(row, 8)?,
             templates: unsigned(row, 9)?,
+            severity: Severity::from_rank(row.get(12)?),
             state: WindowState::Pending,
             exhibit: row.get(11)?,
         };
@@ -112,6 +118,37 @@ pub fn next_due(conn: &Connection) -> Result<Option<Timestamp>, StoreError> {
     // Walks the partial index window_pending.
     const SQL: &str = "SELECT due_ns FROM window WHERE state = 'pending' ORDER BY due_ns LIMIT 1";
     Ok(conn.prepare_cached(SQL)?.query_row([], |row| time(row, 0)).optional()?)
+}
+
+/// A pending window that is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overdue {
+    /// Identity.
+    pub id: WindowId,
+    /// The tenant's number.
+    pub tenant: i64,
+    /// Tries so far.
+    pub attempts: u32,
+}
+
+/// Pending windows to be given up: those closed before `oldest`, and the slightest, oldest beyond `keep`. At most `limit`.
+pub fn overdue(
+    conn: &Connection,
+    oldest: Timestamp,
+    keep: usize,
+    limit: usize,
+) -> Result<Vec<Overdue>, StoreError> {
+    // Walks the partial index window_first; no more than `keep` and a few windows are pending.
+    const SQL: &str = "SELECT id, tenant_id, attempts FROM
+            (SELECT id, tenant_id, attempts, closed_ns,
+                ROW_NUMBER() OVER (ORDER BY severity DESC, id DESC) AS place FROM window WHERE state = 'pending')
+        WHERE closed_ns < ?1 OR place > ?2 LIMIT ?3";
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let mut statement = conn.prepare_cached(SQL)?;
+    let rows = statement.query_map((oldest.as_nanos(), count(keep), count(limit)), |row| {
+        Ok(Overdue { id: WindowId(row.get(0)?), tenant: row.get(1)?, attempts: row.get(2)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Puts a pending window off after a failed try.
@@ -134,6 +171,13 @@ pub fn finish(
     let used = used.map(serde_json::to_string).transpose().map_err(|error| damaged(&error))?;
     tx.prepare_cached(SQL)?.execute((id.0, state.as_str(), error, used))?;
     Ok(())
+}
+
+/// Ends every pending window by the rules' word alone, where no model is configured any more.
+pub fn release(tx: &Transaction<'_>) -> Result<usize, StoreError> {
+    // Walks the partial index window_pending.
+    const SQL: &str = "UPDATE window SET state = ?1, exhibit = NULL WHERE state = 'pending'";
+    Ok(tx.prepare_cached(SQL)?.execute([WindowState::RulesOnly.as_str()])?)
 }
 
 /// Which windows to list; newest first.
@@ -244,6 +288,7 @@ mod tests {
             lines: 1_000,
             suspicious: 3,
             templates: 12,
+            severity: Severity::Info,
             state,
             exhibit: (state == WindowState::Pending).then(|| b"shown".repeat(50)),
         }
@@ -286,6 +331,47 @@ mod tests {
         let filter = WindowFilter { tenant: 1, limit: 1, ..WindowFilter::default() };
         let listed = store.read_blocking(|conn| list(conn, &filter)).unwrap();
         assert_eq!((listed[0].state, listed[0].model.as_ref()), (WindowState::Analysed, Some(&used)));
+    }
+
+    #[test]
+    fn the_gravest_window_is_first_then_the_newest_and_the_rest_is_given_up() {
+        let store = testing::store();
+        let mut ids = Vec::new();
+        for (seq, severity) in
+            [(1, Severity::Low), (2, Severity::High), (3, Severity::High), (4, Severity::Info)]
+        {
+            ids.push(write(&store, WindowDraft { severity, ..draft("g", seq, WindowState::Pending) }));
+        }
+        write(&store, draft("g", 5, WindowState::Quiet));
+        assert_eq!(pending(&store, 0).unwrap().id, ids[2]);
+        let given_up = |oldest, keep| {
+            let at = Timestamp::from_secs(oldest);
+            let found = store.read_blocking(|conn| overdue(conn, at, keep, 10)).unwrap();
+            found.into_iter().map(|window| window.id).collect::<Vec<_>>()
+        };
+        assert_eq!(given_up(0, 4), []);
+        assert_eq!(given_up(0, 2), [ids[0], ids[3]], "what is slight is left over");
+        assert_eq!(given_up(102, 4), [ids[0]], "closed at 101");
+    }
+
+    #[test]
+    fn what_the_model_was_shown_is_not_kept_once_the_window_has_ended() {
+        let store = testing::store();
+        for (seq, state) in
+            [(1, WindowState::Analysed), (2, WindowState::Failed), (3, WindowState::OverBudget)]
+        {
+            let id = write(&store, draft("g", seq, WindowState::Pending));
+            store.write_blocking(move |tx| finish(tx, id, state, None, None)).unwrap();
+        }
+        let kept = |store: &Store| {
+            let sql = "SELECT COUNT(*) FROM window WHERE exhibit IS NOT NULL";
+            store.read_blocking(|conn| Ok(conn.query_row(sql, [], |row| row.get::<_, i64>(0))?)).unwrap()
+        };
+        assert_eq!(kept(&store), 0);
+        write(&store, draft("g", 4, WindowState::Pending));
+        assert_eq!(kept(&store), 1);
+        store.write_blocking(release).unwrap();
+        assert_eq!((kept(&store), pending(&store, 0).is_none()), (0, true));
     }
 
     #[test]

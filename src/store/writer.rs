@@ -172,8 +172,8 @@ impl Batch {
 
 fn insert(tx: &Transaction<'_>, seq: u64, job: &AppendJob) -> rusqlite::Result<()> {
     const SQL: &str = "INSERT INTO block
-        (seq, tenant_id, received_ns, min_ns, max_ns, entries, bytes, push_hash, payload)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        (seq, tenant_id, received_ns, min_ns, max_ns, entries, streams, bytes, push_hash, payload)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let push = &job.push;
     let hash = push.push_hash.to_be_bytes();
     tx.prepare_cached(SQL)?.execute(rusqlite::params![
@@ -183,6 +183,7 @@ fn insert(tx: &Transaction<'_>, seq: u64, job: &AppendJob) -> rusqlite::Result<(
         push.min.as_nanos(),
         push.max.as_nanos(),
         push.entries,
+        push.streams,
         push.line_bytes.cast_signed(),
         hash.as_slice(),
         push.payload,

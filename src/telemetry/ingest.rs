@@ -6,7 +6,8 @@ use std::{
 };
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, local::LocalHistogram,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    local::LocalHistogram,
 };
 
 /// Label names of the counters of what came in; the values of most are constant here.
@@ -26,6 +27,8 @@ pub struct IngestMetrics {
     metadata_bytes: IntCounterVec,
     discarded_lines: IntCounterVec,
     discarded_bytes: IntCounterVec,
+    sanitized: IntCounterVec,
+    memory_streams: IntGaugeVec,
     bytes_per_line: Histogram,
     pushes: IntCounterVec,
     in_flight_bytes: IntGauge,
@@ -41,6 +44,7 @@ pub struct TenantIngestMetrics {
     lines: IntCounter,
     bytes: IntCounter,
     metadata_bytes: IntCounter,
+    sanitized: IntCounter,
 }
 
 impl IngestMetrics {
@@ -79,6 +83,15 @@ impl IngestMetrics {
                 "Bytes of lines refused, by reason.",
                 &discard_labels,
             )?,
+            sanitized: counters(
+                "loki_distributor_push_structured_metadata_sanitized_total",
+                "Structured metadata values in which lost characters became blanks.",
+                &["tenant", "format"],
+            )?,
+            memory_streams: IntGaugeVec::new(
+                Opts::new("loki_ingester_memory_streams", "Active streams per tenant."),
+                &["tenant"],
+            )?,
             pushes: counters(
                 "sigyn_ingest_pushes_total",
                 "Pushes by what became of them: stored, duplicate, or the reason of refusal.",
@@ -96,6 +109,7 @@ impl IngestMetrics {
         };
         registry.register(Box::new(metrics.bytes_per_line.clone()))?;
         registry.register(Box::new(metrics.in_flight_bytes.clone()))?;
+        registry.register(Box::new(metrics.memory_streams.clone()))?;
         Ok(metrics)
     }
 
@@ -107,6 +121,7 @@ impl IngestMetrics {
             lines: self.lines.with_label_values(&[tenant, "false", "", "loki"]),
             bytes: self.bytes.with_label_values(&received),
             metadata_bytes: self.metadata_bytes.with_label_values(&received),
+            sanitized: self.sanitized.with_label_values(&[tenant, "loki"]),
             tenant: tenant.to_owned(),
             all: self.clone(),
         }
@@ -128,10 +143,30 @@ impl IngestMetrics {
         self.pushes.with_label_values(&[outcome]).inc();
     }
 
+    /// Notes how many streams each tenant has active. Tenants without a label of their own are added up.
+    pub fn set_memory_streams(&self, active: impl IntoIterator<Item = (String, usize)>) {
+        let named = self.named_tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut others = 0;
+        for (tenant, active) in active {
+            if named.contains(&tenant) {
+                self.memory_streams.with_label_values(&[&tenant]).set(gauge(active));
+            } else {
+                others += active;
+            }
+        }
+        if others > 0 {
+            self.memory_streams.with_label_values(&[OTHER_TENANT]).set(gauge(others));
+        }
+    }
+
     /// Notes how many bytes of pushes are in memory.
     pub fn set_in_flight_bytes(&self, bytes: usize) {
-        self.in_flight_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.in_flight_bytes.set(gauge(bytes));
     }
+}
+
+fn gauge(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 impl TenantIngestMetrics {
@@ -145,6 +180,11 @@ impl TenantIngestMetrics {
         self.lines.inc_by(lines);
         self.bytes.inc_by(bytes);
         self.metadata_bytes.inc_by(metadata_bytes);
+    }
+
+    /// Counts metadata values that were mended.
+    pub fn count_sanitized(&self, values: u64) {
+        self.sanitized.inc_by(values);
     }
 
     /// Counts what was refused.
@@ -168,5 +208,8 @@ mod tests {
         }
         let lines = |tenant: &str| metrics.lines.with_label_values(&[tenant, "false", "", "loki"]).get();
         assert_eq!((lines("a"), lines("b"), lines("other")), (2, 1, 1));
+        metrics.set_memory_streams([("a".into(), 5), ("c".into(), 2), ("d".into(), 4)]);
+        let streams = |tenant: &str| metrics.memory_streams.with_label_values(&[tenant]).get();
+        assert_eq!((streams("a"), streams("other")), (5, 6));
     }
 }

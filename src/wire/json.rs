@@ -92,7 +92,7 @@ impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Nullable<S> {
     }
 }
 
-/// `{"streams": [...]}`
+/// `{"streams": [...]}`; what a repeated key brings is added, so that no line is lost.
 #[derive(Clone, Copy)]
 struct Root<'c>(&'c Context<'c>);
 
@@ -116,7 +116,7 @@ impl<'de> Visitor<'de> for Root<'_> {
         while let Some(key) = map.next_key::<Text>()? {
             match key.0.as_ref() {
                 b"streams" => {
-                    streams = map.next_value_seed(Nullable(List(Stream(self.0))))?.unwrap_or_default();
+                    streams.extend(map.next_value_seed(Nullable(List(Stream(self.0))))?.unwrap_or_default());
                 }
                 _ => skip(&mut map)?,
             }
@@ -189,14 +189,15 @@ impl<'de> Visitor<'de> for Stream<'_> {
             match key.0.as_ref() {
                 b"stream" => stream.labels = label_object(self.0, map.next_value::<&RawValue>()?)?,
                 b"values" => {
-                    stream.entries = map.next_value_seed(Nullable(List(Value(self.0))))?.unwrap_or_default();
+                    let values = map.next_value_seed(Nullable(List(Value(self.0))))?;
+                    stream.entries.extend(values.unwrap_or_default());
                 }
                 b"labels" if self.0.is_legacy => {
                     stream.labels = LabelText::Text(self.0.share(map.next_value::<Text>()?.0));
                 }
                 b"entries" if self.0.is_legacy => {
-                    stream.entries =
-                        map.next_value_seed(Nullable(List(LegacyEntry(self.0))))?.unwrap_or_default();
+                    let entries = map.next_value_seed(Nullable(List(LegacyEntry(self.0))))?;
+                    stream.entries.extend(entries.unwrap_or_default());
                 }
                 _ => skip(&mut map)?,
             }
@@ -416,6 +417,15 @@ mod tests {
             stream.entries,
             [entry(1_795_225_868_847_251_727, "the line", &[]), entry(2, "another", &[("trace_id", "abc")])]
         );
+    }
+
+    #[test]
+    fn lines_under_a_repeated_key_are_kept() {
+        let request = v1(r#"{"streams":[{"stream":{},"values":[["1","a"]],"values":[["2","b"]]}],
+            "streams":null,"streams":[{"stream":{},"values":[["3","c"]]}]}"#)
+        .unwrap();
+        let lines: Vec<_> = request.streams.iter().flat_map(|s| &s.entries).map(|e| e.line.clone()).collect();
+        assert_eq!(lines, ["a", "b", "c"]);
     }
 
     #[test]

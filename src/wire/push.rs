@@ -186,7 +186,7 @@ pub fn decode(format: Format, body: Bytes, limits: DecodeLimits) -> Result<PushR
     };
     if !is_json {
         let message = unpack::unsnap_protobuf(plain, limits.max_unpacked_bytes)?;
-        return protobuf::decode(message, limits.max_items);
+        return protobuf::decode(&message, limits.max_items);
     }
     match json::decode(&plain, format.is_legacy, limits.max_items) {
         // Loki ignores `Content-Encoding: snappy` on JSON; whoever really compressed it is understood too.
@@ -197,6 +197,20 @@ pub fn decode(format: Format, body: Bytes, limits: DecodeLimits) -> Result<PushR
         decoded => decoded,
     }
 }
+
+/// What a body is going to occupy once it is unpacked, seen from outside. For codecs that do not say, a generous guess.
+pub fn unpacked_bytes(format: Format, body: &[u8]) -> usize {
+    match format.encoding {
+        Encoding::Identity | Encoding::Snappy if format.kind == Kind::Json => body.len(),
+        Encoding::Identity | Encoding::Snappy => {
+            snap::raw::decompress_len(body).map_or(body.len(), |announced| announced.max(body.len()))
+        }
+        Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => body.len().saturating_mul(GENEROUS_EXPANSION),
+    }
+}
+
+/// More than log lines ever compress, less than a bomb does; a bomb is cut off elsewhere.
+const GENEROUS_EXPANSION: usize = 100;
 
 /// The time of an entry that was sent without one: earlier than any limit on age.
 pub(super) const NO_TIME: Timestamp = Timestamp::MIN;
@@ -223,6 +237,19 @@ mod tests {
         let lines = |stream: &PushStream| stream.entries.iter().map(|entry| text(&entry.line)).collect();
         request.streams.iter().map(|stream| (text(stream.labels.as_bytes()), lines(stream))).collect()
     }
+
+    const PROTOBUF: &str = "application/x-protobuf";
+
+    /// Captured pushes with their content type and encoding.
+    const BODIES: [(&[u8], &str, &str); 7] = [
+        (include_bytes!("../../tests/fixtures/wire/promtail-3.6.15/000.bin"), PROTOBUF, ""),
+        (include_bytes!("../../tests/fixtures/wire/promtail-3.6.15/003.bin"), PROTOBUF, ""),
+        (include_bytes!("../../tests/fixtures/wire/winston-loki-proto/000.bin"), PROTOBUF, ""),
+        (include_bytes!("../../tests/fixtures/wire/winston-loki-json/000.bin"), "application/json", ""),
+        (include_bytes!("../../tests/fixtures/wire/pino-loki/000.bin"), "application/json", ""),
+        (include_bytes!("../../tests/fixtures/wire/python-handlers/000.bin"), "application/json", ""),
+        (include_bytes!("../../tests/fixtures/wire/python-handlers/001.bin"), "application/json", "gzip"),
+    ];
 
     /// One stream `{}` with the line `x` at 5 ns.
     const MESSAGE: &[u8] = b"\x0a\x0d\x0a\x02{}\x12\x07\x0a\x02\x10\x05\x12\x01x";
@@ -364,6 +391,43 @@ mod tests {
             let body = format!(r#"{{"streams":[{{"stream":{{}},"values":[{body}"#);
             let format = Format::from_headers(Some(b"application/json"), None, is_legacy).unwrap();
             let _ = decode(format, body.into(), LIMITS);
+        }
+
+        #[test]
+        fn damaged_pushes_of_real_clients_are_decoded_within_the_caps_or_refused(
+            at in 0..BODIES.len(),
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..3), 1..6),
+            max_unpacked_bytes in 0_usize..4_000,
+            max_items in 0_usize..40,
+            is_packed: bool,
+        ) {
+            let (body, content_type, encoding) = BODIES[at];
+            let mut body = body.to_vec();
+            // Half of the damage goes below the compression, where the checks of the outer layer do not see it.
+            if !is_packed && content_type == PROTOBUF {
+                body = unpack::unsnap(&body, usize::MAX).unwrap().to_vec();
+            }
+            for (place, byte, kind) in edits {
+                let place = place.index(body.len());
+                match kind {
+                    0 => body[place] = byte,
+                    1 => body.insert(place, byte),
+                    _ => body.truncate(place + 1),
+                }
+            }
+            if !is_packed && content_type == PROTOBUF {
+                body = snappy(&body).to_vec();
+            }
+            let limits = DecodeLimits { max_unpacked_bytes, max_items };
+            if let Ok(request) = decode(format(content_type, encoding).unwrap(), body.into(), limits) {
+                let entries = || request.streams.iter().flat_map(|stream| &stream.entries);
+                let pairs = || entries().flat_map(|entry| &entry.metadata);
+                prop_assert!(request.streams.len() + entries().count() + pairs().count() <= max_items);
+                let bytes: usize = entries().map(|entry| entry.line.len()).sum::<usize>()
+                    + pairs().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+                    + request.streams.iter().map(|stream| stream.labels.as_bytes().len()).sum::<usize>();
+                prop_assert!(bytes <= max_unpacked_bytes);
+            }
         }
 
         #[test]

@@ -12,8 +12,11 @@
 
 mod auth;
 mod clients;
+mod contract;
 mod crash;
+mod demo;
 mod disk;
+mod docs;
 mod floors;
 mod forward;
 mod forward_engine;

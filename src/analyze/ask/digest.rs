@@ -31,6 +31,7 @@ pub struct Digest {
 impl Digest {
     /// Renders the exhibit within `tokens`, of which `taken` bytes are used by the instructions.
     pub fn render(exhibit: &Exhibit, session: &mut Session, tokens: u64, taken: usize) -> Self {
+        session.learn(lines(exhibit));
         let room = usize::try_from(tokens.saturating_mul(BYTES_PER_TOKEN)).unwrap_or(usize::MAX);
         let room = room.saturating_sub(taken).max(ROOM_MIN);
         let mut body = Redacted::default();
@@ -63,6 +64,12 @@ impl Digest {
         }
         hasher.finalize().into()
     }
+}
+
+/// The quoted lines: a secret that one of them gives away is masked in all of the digest.
+fn lines(exhibit: &Exhibit) -> impl Iterator<Item = &str> {
+    let quoted = exhibit.items.iter().flat_map(|item| &item.exemplars);
+    quoted.map(|exemplar| exemplar.evidence.line.as_str())
 }
 
 fn head(exhibit: &Exhibit, session: &mut Session) -> Redacted {

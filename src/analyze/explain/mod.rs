@@ -41,6 +41,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(900);
 const STORE_PAUSE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
+/// Windows given up in one write.
+const GIVEN_UP_AT_ONCE: usize = 200;
+
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -124,10 +127,11 @@ impl Explainer {
         }
     }
 
-    /// Deals with the pending window that is due first.
+    /// Deals with the pending window that comes first.
     pub async fn run_once(&self) -> Result<Progress, StoreError> {
         let now = self.clock.now();
         self.show_breaker(now);
+        self.give_up(now).await?;
         let Some(pending) = self.store.read(move |conn| window::next_pending(conn, now)).await? else {
             let next_due = self.store.read(window::next_due).await?;
             return Ok(Progress::Idle { next_due });
@@ -150,23 +154,56 @@ impl Explainer {
         let Some(Ok(exhibit)) = exhibit else {
             return Ok(Ready::No(Outcome::boxed(WindowState::Failed, "the stored exhibit cannot be read")));
         };
-        if now.since(pending.window.closed) > self.settings.patience {
-            let error = format!("the model could not be asked within {:?}", self.settings.patience);
-            return Ok(Ready::No(Outcome::boxed(WindowState::Failed, &error)));
-        }
         if let Some(wait) = self.model.pause_left(now) {
             return Ok(Ready::Paused(wait));
         }
+        Ok(match self.spent(now).await? {
+            // The budgets are of any hour and day: with every minute some of what was used is past.
+            Some(_) => Ready::Paused(LOOK_AGAIN),
+            None => Ready::Yes(Box::new(exhibit)),
+        })
+    }
+
+    /// The budget that is spent, if one is.
+    async fn spent(&self, now: Timestamp) -> Result<Option<&'static str>, StoreError> {
         let since =
             |age| move |conn: &crate::store::Connection| model_call::usage_since(conn, now.minus(age), None);
         let hour = self.store.read(since(Duration::from_secs(3_600))).await?;
         let day = self.store.read(since(Duration::from_secs(86_400))).await?;
-        Ok(match self.settings.budget.reached(&hour, &day, &self.metrics) {
-            Some(limit) => {
-                Ready::No(Outcome::boxed(WindowState::OverBudget, &format!("budget spent: {limit}")))
+        Ok(self.settings.budget.reached(&hour, &day, &self.metrics))
+    }
+
+    /// Ends the windows that waited too long, and the slightest of too many.
+    async fn give_up(&self, now: Timestamp) -> Result<(), StoreError> {
+        let (oldest, keep) = (now.minus(self.settings.patience), self.settings.backlog);
+        let overdue = self.store.read(move |conn| window::overdue(conn, oldest, keep, GIVEN_UP_AT_ONCE));
+        let overdue = overdue.await?;
+        if overdue.is_empty() {
+            return Ok(());
+        }
+        let spent = self.spent(now).await?;
+        let late = format!("the model could not be asked within {:?}", self.settings.patience);
+        tracing::warn!(
+            windows = overdue.len(),
+            budget = spent,
+            "windows that waited for the model are given up"
+        );
+        let ended = overdue.clone();
+        let written = self.store.write(move |tx| {
+            for window in &ended {
+                let (state, error) = match spent.filter(|_| window.attempts == 0) {
+                    Some(limit) => (WindowState::OverBudget, format!("budget spent: {limit}")),
+                    None => (WindowState::Failed, late.clone()),
+                };
+                window::finish(tx, window.id, state, Some(&error), None)?;
             }
-            None => Ready::Yes(Box::new(exhibit)),
-        })
+            Ok(())
+        });
+        written.await?;
+        for window in overdue {
+            self.store.announce(Change::Window { tenant: window.tenant, id: window.id });
+        }
+        Ok(())
     }
 
     /// Asks and grounds; `None` when the breaker was open before the first call.
@@ -283,5 +320,7 @@ fn source_of(pending: &Pending) -> Source {
     }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

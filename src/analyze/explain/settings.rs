@@ -51,6 +51,8 @@ pub struct Settings {
     pub attempts: u32,
     /// A window that could not be asked about within this time is given up.
     pub patience: Duration,
+    /// Windows that may wait for the model at once; beyond that the slightest, oldest ones are given up.
+    pub backlog: usize,
     /// Answers to equal digests are used again within this time.
     pub cache_age: Duration,
     /// Findings with an equal fingerprint within this time are one; as the analysis has it.
@@ -68,6 +70,7 @@ impl Default for Settings {
             redact: redact::Settings::default(),
             attempts: 5,
             patience: Duration::from_secs(6 * 3_600),
+            backlog: 500,
             cache_age: Duration::from_secs(24 * 3_600),
             dedup: Duration::from_secs(3_600),
         }

@@ -7,7 +7,7 @@ use crate::{
         self, Provider,
         fake::{FakeModel, Reply},
     },
-    model::{Finding, TenantId, WindowRecord},
+    model::{Finding, TenantId, WindowId, WindowRecord},
     store::{
         self,
         finding::FindingFilter,
@@ -49,32 +49,39 @@ async fn bench(
     bench
 }
 
+/// Writes a pending window in which a rule found something.
+async fn pend(store: &Store, clock: &Clock, first_seq: u64) -> (WindowState, WindowId) {
+    let mut exhibit = exhibit(vec![item(1, LINE)]);
+    exhibit.known = vec![known("rule:ssh", 1, &exhibit)];
+    let findings = vec![exhibit.known[0].draft.clone()];
+    let at = Timestamp::from_secs;
+    let draft = WindowDraft {
+        tenant: 1,
+        group: "web-1".to_owned(),
+        first_seq,
+        from: at(1_000),
+        to: at(1_060),
+        closed: clock.now(),
+        lines: 1_200,
+        suspicious: 42,
+        templates: 1,
+        severity: crate::model::Severity::High,
+        state: WindowState::Pending,
+        exhibit: Some(serde_json::to_vec(&exhibit).unwrap()),
+    };
+    let now = clock.now();
+    let write = store.write(move |tx| {
+        let id = window::put(tx, &draft)?;
+        let pending = Pending { id, window: draft, attempts: 0 };
+        finding::apply(tx, &source_of(&pending), &findings, Duration::from_secs(3_600), now)?;
+        Ok((WindowState::Pending, id))
+    });
+    write.await.unwrap()
+}
+
 impl Bench {
     async fn pend(&self, first_seq: u64) {
-        let mut exhibit = exhibit(vec![item(1, LINE)]);
-        exhibit.known = vec![known("rule:ssh", 1, &exhibit)];
-        let findings = vec![exhibit.known[0].draft.clone()];
-        let at = Timestamp::from_secs;
-        let draft = WindowDraft {
-            tenant: 1,
-            group: "web-1".to_owned(),
-            first_seq,
-            from: at(1_000),
-            to: at(1_060),
-            closed: self.clock.now(),
-            lines: 1_200,
-            suspicious: 42,
-            templates: 1,
-            state: WindowState::Pending,
-            exhibit: Some(serde_json::to_vec(&exhibit).unwrap()),
-        };
-        let now = self.clock.now();
-        let write = self.store.write(move |tx| {
-            let id = window::put(tx, &draft)?;
-            let pending = Pending { id, window: draft, attempts: 0 };
-            finding::apply(tx, &source_of(&pending), &findings, Duration::from_secs(3_600), now)
-        });
-        write.await.unwrap();
+        pend(&self.store, &self.clock, first_seq).await;
     }
 
     async fn step(&self) -> Progress {
@@ -188,16 +195,82 @@ async fn an_open_breaker_costs_no_attempt_but_patience_ends() {
 }
 
 #[tokio::test]
+async fn windows_wait_until_the_budget_frees() {
+    let bench = bench(Provider::OpenAi, vec![good(), good()], |settings, _| {
+        settings.budget.calls_per_hour = Some(1);
+        settings.cache_age = Duration::ZERO;
+    })
+    .await;
+    bench.step().await;
+    bench.clock.advance(Duration::from_secs(1_800));
+    bench.pend(2).await;
+    let soon = bench.clock.now().plus(LOOK_AGAIN);
+    assert_eq!(bench.step().await, Progress::Idle { next_due: Some(soon) });
+    assert_eq!(bench.window().await.state, WindowState::Pending);
+    bench.clock.advance(Duration::from_secs(1_801));
+    assert_eq!(bench.step().await, Progress::MoreToDo);
+    assert_eq!((bench.window().await.state, bench.fake.asked().len()), (WindowState::Analysed, 2));
+}
+
+#[tokio::test]
+async fn a_backlog_without_end_gives_up_the_oldest_of_equals() {
+    let bench = bench(Provider::OpenAi, vec![], |settings, _| {
+        settings.budget.calls_per_hour = Some(0);
+        settings.backlog = 2;
+    })
+    .await;
+    bench.pend(2).await;
+    bench.pend(3).await;
+    bench.step().await;
+    let filter = WindowFilter { tenant: 1, limit: 10, ..WindowFilter::default() };
+    let windows = bench.store.read(move |conn| window::list(conn, &filter)).await.unwrap();
+    let states: Vec<_> = windows.iter().map(|window| window.state).collect();
+    assert_eq!(states, [WindowState::Pending, WindowState::Pending, WindowState::OverBudget]);
+    assert!(bench.fake.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_window_that_waits_for_the_loop_is_dealt_with_when_it_is_announced() {
+    let Bench { explainer, store, clock, fake, _folder } =
+        bench(Provider::OpenAi, vec![good(), good()], |_, _| {}).await;
+    let mut changes = store.changes();
+    let stop = CancellationToken::new();
+    let engines = crate::runtime::Supervisor::default();
+    engines.spawn("explain", explainer.run(stop.clone()));
+    let ended = async |changes: &mut tokio::sync::broadcast::Receiver<Change>| {
+        while !matches!(changes.recv().await, Ok(Change::Window { .. })) {}
+    };
+    let patience = Duration::from_secs(10);
+    tokio::time::timeout(patience, ended(&mut changes)).await.unwrap();
+    // The loop sleeps up to a minute now; only the announcement can wake it in time.
+    let (state, id) = pend(&store, &clock, 2).await;
+    assert_eq!(state, WindowState::Pending);
+    store.announce(Change::Window { tenant: 1, id });
+    let both = async {
+        ended(&mut changes).await;
+        ended(&mut changes).await;
+    };
+    tokio::time::timeout(patience, both).await.unwrap();
+    let filter = WindowFilter { tenant: 1, limit: 10, ..WindowFilter::default() };
+    let windows = store.read(move |conn| window::list(conn, &filter)).await.unwrap();
+    assert!(windows.iter().all(|window| window.state == WindowState::Analysed), "{windows:?}");
+    assert_eq!(fake.asked().len(), 1, "the second digest is equal");
+    stop.cancel();
+    assert!(engines.stop(patience).await);
+}
+
+#[tokio::test]
 async fn a_spent_budget_is_a_state_of_its_own() {
     let bench =
-        bench(Provider::OpenAi, vec![good()], |settings, _| settings.budget.calls_per_hour = Some(1)).await;
+        bench(Provider::OpenAi, vec![good()], |settings, _| settings.budget.calls_per_day = Some(1)).await;
     bench.step().await;
     bench.pend(2).await;
+    bench.clock.advance(Duration::from_secs(6 * 3_600 + 1));
     bench.step().await;
     let window = bench.window().await;
     assert_eq!(
         (window.state, window.error.as_deref()),
-        (WindowState::OverBudget, Some("budget spent: calls_per_hour"))
+        (WindowState::OverBudget, Some("budget spent: calls_per_day"))
     );
 }
 

@@ -49,6 +49,8 @@ pub enum Reason {
     UnprovenName,
     /// It wants to explain a finding that does not exist.
     UnknownFinding,
+    /// It explains a known finding by other lines than that finding's.
+    UnrelatedLines,
     /// Its severity was lowered to what the lines support.
     UnsupportedSeverity,
 }
@@ -64,14 +66,15 @@ impl Reason {
             Reason::UnprovenSentence => "unproven_sentence",
             Reason::UnprovenName => "unproven_name",
             Reason::UnknownFinding => "unknown_finding",
+            Reason::UnrelatedLines => "unrelated_lines",
             Reason::UnsupportedSeverity => "unsupported_severity",
         }
     }
 
     /// Whether the whole claim is gone and not only a part of it.
     pub const fn is_whole(self) -> bool {
-        use Reason::{NoEvidence, UnknownFinding, UnprovenExplanation, UnprovenTitle};
-        matches!(self, NoEvidence | UnknownFinding | UnprovenExplanation | UnprovenTitle)
+        use Reason::{NoEvidence, UnknownFinding, UnprovenExplanation, UnprovenTitle, UnrelatedLines};
+        matches!(self, NoEvidence | UnknownFinding | UnprovenExplanation | UnprovenTitle | UnrelatedLines)
     }
 }
 
@@ -122,7 +125,8 @@ fn ground_one(
             }
         }
         None => {
-            let draft = new_finding(claim, words, &cited, exhibit, origin, &proof, &mut grounded.dropped);
+            let material = Material { claim, cited: &cited, exhibit, origin, proof: &proof };
+            let draft = new_finding(&material, words, &mut grounded.dropped);
             if explained.insert(draft.fingerprint.clone()) {
                 grounded.drafts.push(draft);
             }
@@ -155,7 +159,9 @@ fn known_finding<'a>(
 ) -> Result<Option<&'a Known>, Reason> {
     if let Some(name) = claim.explains.as_deref().filter(|name| !name.trim().is_empty()) {
         let index = number_of(name, 'K').and_then(|n| usize::try_from(n).ok()?.checked_sub(1));
-        return index.and_then(|index| exhibit.known.get(index)).map(Some).ok_or(Reason::UnknownFinding);
+        let known = index.and_then(|index| exhibit.known.get(index)).ok_or(Reason::UnknownFinding)?;
+        let shared = cited.iter().any(|(_, exemplar)| known.references.contains(&exemplar.reference));
+        return if cited.is_empty() || shared { Ok(Some(known)) } else { Err(Reason::UnrelatedLines) };
     }
     let shares = |known: &&Known| {
         let category = known.draft.category == claim.category;
@@ -189,7 +195,10 @@ fn words(claim: &Claim, proof: &Proof, is_known: bool, dropped: &mut Vec<Reason>
     if explanation.is_empty() {
         return Err(Reason::UnprovenExplanation);
     }
-    Ok(Words { title, explanation, recommendation, root_cause: root_cause.filter(|text| !text.is_empty()) })
+    let root_cause = root_cause.filter(|text| !text.is_empty()).map(|text| clean::inert(&text));
+    let [title, explanation, recommendation] =
+        [title, explanation, recommendation].map(|text| clean::inert(&text));
+    Ok(Words { title, explanation, recommendation, root_cause })
 }
 
 fn better_words(known: &Known, words: Words, origin: &Origin) -> FindingDraft {
@@ -203,16 +212,17 @@ fn better_words(known: &Known, words: Words, origin: &Origin) -> FindingDraft {
     draft
 }
 
-#[expect(clippy::too_many_arguments, reason = "everything a finding is made of, at its one call")]
-fn new_finding(
-    claim: &Claim,
-    words: Words,
-    cited: &Cited<'_>,
-    exhibit: &Exhibit,
-    origin: &Origin,
-    proof: &Proof,
-    dropped: &mut Vec<Reason>,
-) -> FindingDraft {
+/// What a new finding is made of.
+struct Material<'a> {
+    claim: &'a Claim,
+    cited: &'a Cited<'a>,
+    exhibit: &'a Exhibit,
+    origin: &'a Origin,
+    proof: &'a Proof,
+}
+
+fn new_finding(material: &Material<'_>, words: Words, dropped: &mut Vec<Reason>) -> FindingDraft {
+    let Material { claim, cited, exhibit, origin, proof } = *material;
     let items = distinct_items(cited);
     let bound = supported_severity(&items, cited, exhibit);
     if claim.severity > bound {

@@ -245,6 +245,7 @@ impl Forest {
             first_seen: at,
             last_seen: at,
             skeleton,
+            has_wild: false,
             stamp: self.clock,
             is_dirty: true,
         };
@@ -354,7 +355,7 @@ impl Forest {
     /// Adds the words that the template lets vary to the values of the message last scanned.
     pub(super) fn wild_values(&self, index: Index, scratch: &mut Scratch) {
         let Some(template) = self.at(index.place) else { return };
-        if !template.skeleton.has_wild() {
+        if !template.has_wild {
             return;
         }
         for (slot, (piece, word)) in template.skeleton.pieces.iter().zip(&scratch.words).enumerate() {

@@ -8,7 +8,10 @@
 
 mod cache;
 mod class;
+mod colons;
 mod forest;
+mod judge;
+mod number;
 mod persist;
 mod quote;
 mod scan;

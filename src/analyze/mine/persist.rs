@@ -35,6 +35,7 @@ pub(super) fn template(row: TemplateRow, seed: u64) -> Option<Template> {
         count: row.count,
         first_seen: row.first_seen,
         last_seen: row.last_seen,
+        has_wild: skeleton.has_wild(),
         skeleton,
         stamp,
         is_dirty: false,

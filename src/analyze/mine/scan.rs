@@ -4,7 +4,9 @@
 //! every variable part is replaced by its type. Nothing is allocated once the scratch has grown to the limits.
 
 use super::{
-    class::{self, Class, Kind, SPACE, WORD},
+    class::{self, Kind, SPACE, WORD},
+    colons,
+    judge::{self, Class},
     quote,
 };
 
@@ -116,6 +118,8 @@ impl Scanner<'_> {
             let class = class::of(byte);
             if class & WORD != 0 {
                 self.word();
+            } else if byte == b' ' && !self.is_blank(self.at + 1) {
+                self.at += 1;
             } else if class & SPACE != 0 {
                 self.blanks();
             } else {
@@ -130,10 +134,14 @@ impl Scanner<'_> {
         self.copied = end;
     }
 
+    fn is_blank(&self, at: usize) -> bool {
+        self.text.get(at).is_some_and(|byte| class::of(*byte) & SPACE != 0)
+    }
+
     /// Folds a run of blanks and control bytes into one blank.
     fn blanks(&mut self) {
         let start = self.at;
-        while self.text.get(self.at).is_some_and(|b| class::of(*b) & SPACE != 0) {
+        while self.is_blank(self.at) {
             self.at += 1;
         }
         if self.at - start > 1 || self.text.get(start) != Some(&b' ') {
@@ -145,7 +153,7 @@ impl Scanner<'_> {
 
     fn symbol(&mut self, byte: u8) {
         if byte == b':'
-            && let Some(address) = class::leading_colons(self.text, self.at)
+            && let Some(address) = colons::leading_colons(self.text, self.at)
         {
             let start = std::mem::replace(&mut self.at, address.end);
             self.slot(address.kind, start, address.end);
@@ -207,7 +215,7 @@ impl Scanner<'_> {
                 self.at = close + 1;
             }
             quote::Meaning::Value | quote::Meaning::Fixed => {
-                self.slot(class::of_quoted(self.text, start, close), start, close);
+                self.slot(colons::of_quoted(self.text, start, close), start, close);
                 self.at = close + 1;
             }
         }
@@ -227,7 +235,7 @@ impl Scanner<'_> {
         let start = self.at;
         let mut seen = 0;
         let mut end = start;
-        while let Some(byte) = self.text.get(end) {
+        for byte in self.text.get(start..).unwrap_or_default() {
             let class = class::of(*byte);
             if class & WORD == 0 {
                 break;
@@ -240,17 +248,21 @@ impl Scanner<'_> {
             return;
         }
         if self.text.get(end) == Some(&b':')
-            && let Some(composite) = class::with_colons(self.text, start, end)
+            && let Some(composite) = colons::with_colons(self.text, start, end)
         {
             self.at = composite.end;
             self.slot(composite.kind, start, composite.end);
             return;
         }
+        let seen_behind = seen;
         while end > start && matches!(self.text.get(end - 1), Some(b'.' | b'!' | b'?')) {
             end -= 1;
         }
         let word = self.text.get(start..end).unwrap_or_default();
-        match class::classify(word, seen) {
+        if end != self.at {
+            seen = class::union(word);
+        }
+        match judge::classify(word, seen, seen_behind) {
             Class::Plain => self.push(Role::Plain, start, end),
             Class::Weak => self.push(Role::Weak, start, end),
             Class::Fixed => self.push(Role::Fixed, start, end),

@@ -19,6 +19,8 @@ pub struct Template {
     /// The last message's time.
     pub last_seen: Timestamp,
     pub(super) skeleton: Skeleton,
+    /// Whether any of its words varies; asked for every message.
+    pub(super) has_wild: bool,
     /// When it was last used, in messages; decides who is evicted.
     pub(super) stamp: u64,
     pub(super) is_dirty: bool,
@@ -76,6 +78,7 @@ impl Template {
             if mask & (1 << bit.min(127)) != 0 {
                 piece.part = Part::Wild;
                 piece.hash = WILD;
+                self.has_wild = true;
             }
         }
     }

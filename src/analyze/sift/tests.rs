@@ -147,6 +147,58 @@ fn a_brute_force_over_windows_keeps_its_fingerprint_and_counts_each_event_once()
 }
 
 #[test]
+fn a_slow_brute_force_crosses_windows_and_is_counted_once_with_one_fingerprint() {
+    // One try in 20 minutes: the period of 6 hours sees 12 after 220 minutes, no window of a minute sees two.
+    let mut group = Group::new();
+    let (mut fingerprints, mut told) = (Vec::new(), 0);
+    for at in 0..16 {
+        group.failure(at * 1200, "bob", "192.0.2.9");
+        for draft in group.drafts() {
+            told += draft.count;
+            fingerprints.push(draft.fingerprint);
+        }
+        group.state.end_window(Timestamp::from_secs(1_000_000 + at * 1200 + 60));
+    }
+    assert_eq!((fingerprints.len(), told), (5, 16));
+    fingerprints.dedup();
+    assert_eq!(fingerprints.len(), 1);
+}
+
+#[test]
+fn lines_out_of_order_reach_a_threshold_as_ordered_ones_do() {
+    let mut group = Group::new();
+    let reached: Vec<bool> = [50, 10, 40, 0, 30, 20]
+        .into_iter()
+        .map(|second| group.failure(second, "bob", "192.0.2.9").severity > Some(Severity::Info))
+        .collect();
+    assert_eq!(reached, [false, false, false, false, false, true]);
+    let drafts = group.drafts();
+    assert_eq!(drafts.len(), 1);
+    assert_eq!(drafts[0].first_seen, Timestamp::from_secs(1_000_000));
+    assert_eq!(drafts[0].last_seen, Timestamp::from_secs(1_000_050));
+}
+
+#[test]
+fn a_late_line_of_another_hour_does_not_count_into_the_period() {
+    let mut group = Group::new();
+    (0..5).for_each(|at| drop(group.failure(7200 + at, "bob", "192.0.2.9")));
+    group.failure(0, "bob", "192.0.2.9");
+    assert_eq!(group.drafts(), []);
+}
+
+#[test]
+fn registry_clients_that_are_asked_to_log_in_first_are_no_attack() {
+    let mut group = Group::new();
+    for second in 0..40 {
+        group.line(
+            second,
+            r#"192.0.2.9 - - [21/Nov/2026:10:00:00 +0000] "GET /v2/app/manifests/1 HTTP/1.1" 401 12 "-" "docker/27.0""#,
+        );
+    }
+    assert_eq!(group.drafts(), []);
+}
+
+#[test]
 fn a_restart_from_a_snapshot_gives_the_same_drafts() {
     let mut group = Group::new();
     (0..5).for_each(|at| drop(group.failure(at, "bob", "192.0.2.9")));

@@ -157,7 +157,21 @@ impl Track {
             let recent = self.distinct.iter().filter(|(_, seen)| (at - within..=at + within).contains(seen));
             return u64::try_from(recent.count()).unwrap_or(u64::MAX) >= needed.min(MAX_DISTINCT as u64);
         }
-        needed <= 1 || self.recent(at, within, within) >= needed
+        needed <= 1 || self.densest(at, within) >= needed
+    }
+
+    /// Most events in any period of this length that holds `at`: a late line may complete a period that began before it
+    /// or goes on after it.
+    fn densest(&self, at: i64, within_secs: i64) -> u64 {
+        let width = slice_width(within_secs);
+        let (here, length) = (at.div_euclid(width), within_secs.div_euclid(width));
+        let ends =
+            self.slices.iter().map(|(slice, _)| *slice).filter(|end| (here..=here + length).contains(end));
+        let sum = |end: i64| {
+            let period = self.slices.iter().filter(|(slice, _)| (end - length..=end).contains(slice));
+            period.map(|(_, count)| count).sum()
+        };
+        ends.map(sum).max().unwrap_or(0)
     }
 
     fn add_slice(&mut self, threshold: &Threshold, at: i64, weight: u64) {

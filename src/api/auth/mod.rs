@@ -3,12 +3,17 @@
 //! Secrets are compared as SHA-256 in constant time, and always against every token.
 
 mod settings;
+mod throttle;
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -19,6 +24,7 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 pub use settings::{Secret, Settings, Tenants, Token};
 
+use self::throttle::Throttle;
 use super::caller::{Caller, Roles};
 use crate::model::{BadTenant, TenantId};
 
@@ -36,6 +42,7 @@ pub struct Authenticator(Arc<Inner>);
 struct Inner {
     tokens: Vec<KnownToken>,
     is_multitenant: bool,
+    throttle: Throttle,
 }
 
 struct KnownToken {
@@ -68,8 +75,12 @@ pub enum BadToken {
 /// Why a request is not let in.
 #[derive(Debug, PartialEq, Eq)]
 enum Denied {
-    /// No token, or a wrong one.
+    /// No token at all.
+    Nobody,
+    /// A wrong one.
     Unknown,
+    /// Too many wrong ones: the peer is not listened to for this long.
+    Throttled(Duration),
     /// The tenant header is wrong or missing.
     Tenant(BadTenant),
     /// The token does not open this tenant, or this page.
@@ -80,7 +91,21 @@ impl Authenticator {
     /// Checks the settings.
     pub fn new(settings: &Settings) -> Result<Self, BadToken> {
         let tokens = settings.tokens.iter().map(KnownToken::new).collect::<Result<_, _>>()?;
-        Ok(Authenticator(Arc::new(Inner { tokens, is_multitenant: settings.multitenant })))
+        let inner = Inner { tokens, is_multitenant: settings.multitenant, throttle: Throttle::default() };
+        Ok(Authenticator(Arc::new(inner)))
+    }
+
+    /// Who sent these headers from this address, unless it has guessed too often.
+    fn admit(&self, headers: &HeaderMap, peer: Option<IpAddr>, now: Instant) -> Result<Caller, Denied> {
+        let throttle = &self.0.throttle;
+        if let Some(wait) = peer.and_then(|peer| throttle.wait(peer, now)) {
+            return Err(Denied::Throttled(wait));
+        }
+        let result = self.identify(headers);
+        if let (Some(peer), Err(Denied::Unknown)) = (peer, &result) {
+            throttle.note(peer, now);
+        }
+        result
     }
 
     /// Who sent these headers.
@@ -90,10 +115,13 @@ impl Authenticator {
             Some(Err(_)) => Err(BadTenant::Character(String::new(), '\u{fffd}')),
             None => Err(BadTenant::Missing),
         };
-        let Inner { tokens, is_multitenant } = self.0.as_ref();
+        let Inner { tokens, is_multitenant, .. } = self.0.as_ref();
         if tokens.is_empty() {
             let tenant = if *is_multitenant { tenant().map_err(Denied::Tenant)? } else { TenantId::single() };
             return Ok(Caller { tenant, roles: Roles { push: true, read: true, admin: true } });
+        }
+        if !headers.contains_key(header::AUTHORIZATION) {
+            return Err(Denied::Nobody);
         }
         let shown = Shown::from_headers(headers).ok_or(Denied::Unknown)?;
         let token = shown.find(tokens).ok_or(Denied::Unknown)?;
@@ -193,7 +221,8 @@ async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match authenticator.identify(request.headers()) {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(addr)| addr.ip());
+    match authenticator.admit(request.headers(), peer, Instant::now()) {
         // The metrics tell about every tenant; whoever may only push has no business there.
         Ok(caller) if request.uri().path() == "/metrics" && !caller.roles.read => {
             Denied::Forbidden.into_response()
@@ -209,7 +238,12 @@ async fn authenticate(
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
         let (status, text) = match &self {
-            Denied::Unknown => (StatusCode::UNAUTHORIZED, "authentication required".to_owned()),
+            Denied::Nobody | Denied::Unknown => {
+                (StatusCode::UNAUTHORIZED, "authentication required".to_owned())
+            }
+            Denied::Throttled(_) => {
+                (StatusCode::TOO_MANY_REQUESTS, "too many wrong credentials, try again later".to_owned())
+            }
             Denied::Tenant(BadTenant::Missing) => (StatusCode::UNAUTHORIZED, BadTenant::Missing.to_string()),
             Denied::Tenant(bad) => (StatusCode::BAD_REQUEST, bad.to_string()),
             Denied::Forbidden => (StatusCode::FORBIDDEN, "this token does not allow that".to_owned()),
@@ -219,8 +253,15 @@ impl IntoResponse for Denied {
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ];
         let mut response = (status, headers, format!("{text}\n")).into_response();
-        if self == Denied::Unknown {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+        let headers = response.headers_mut();
+        match self {
+            Denied::Nobody | Denied::Unknown => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+            }
+            Denied::Throttled(wait) => {
+                headers.insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
+            }
+            Denied::Tenant(_) | Denied::Forbidden => {}
         }
         response
     }
@@ -263,7 +304,7 @@ mod tests {
 
     #[test]
     fn only_the_right_secret_opens_the_door() {
-        assert_eq!(ask("", ""), Err(Denied::Unknown));
+        assert_eq!(ask("", ""), Err(Denied::Nobody));
         assert_eq!(ask("Bearer wrong", ""), Err(Denied::Unknown));
         assert_eq!(ask("Bearer s3cret", "").as_deref(), Ok("a"));
         assert_eq!(ask("bearer hashed", "b").as_deref(), Ok("b"));
@@ -271,6 +312,24 @@ mod tests {
         assert_eq!(ask(&basic("fixed:s3cret"), "").as_deref(), Ok("a"));
         assert_eq!(ask(&basic("listed:s3cret"), ""), Err(Denied::Unknown));
         assert_eq!(ask("Basic !!", ""), Err(Denied::Unknown));
+    }
+
+    #[test]
+    fn a_guesser_is_told_to_wait_even_when_it_hits() {
+        let (authenticator, now) = (authenticator(), Instant::now());
+        let guess = |secret: &str, peer: &str| {
+            let value = format!("Bearer {secret}").parse().unwrap();
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+            authenticator.admit(&headers, Some(peer.parse().unwrap()), now).map(|_| ())
+        };
+        for _ in 0..20 {
+            assert_eq!(guess("wrong", "192.0.2.1"), Err(Denied::Unknown));
+        }
+        let refused = guess("s3cret", "192.0.2.1").unwrap_err();
+        assert_eq!(guess("s3cret", "192.0.2.2"), Ok(()));
+        let answer = refused.into_response();
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(answer.headers()[header::RETRY_AFTER], "60");
     }
 
     #[test]

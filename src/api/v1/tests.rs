@@ -148,6 +148,7 @@ fn seed(tx: &crate::store::Transaction<'_>) -> Result<(), crate::store::StoreErr
                 lines: 10,
                 suspicious: 1,
                 templates: 1,
+                severity: Severity::Info,
                 state,
                 exhibit: None,
             },
@@ -169,6 +170,7 @@ fn seed(tx: &crate::store::Transaction<'_>) -> Result<(), crate::store::StoreErr
             state: Vec::new(),
         }],
     )?;
+    template::add_counts(tx, &[(TemplateId(1), 9, at(9))])?;
     model_call::book(
         tx,
         &[ModelCall {

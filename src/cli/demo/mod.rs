@@ -78,17 +78,18 @@ async fn live(args: &DemoArgs, folder: &Path) -> anyhow::Result<()> {
     let mut running = Box::pin(app.wait(async {
         let _ = asked.await;
     }));
+    let watched = async {
+        show_day(args, &site, folder).await?;
+        if !args.exit_after_replay {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    };
     let shown = tokio::select! {
         ended = &mut running => return Ok(ended?),
         () = signals.next() => Ok(()),
-        shown = Box::pin(show_day(args, &site, folder)) => shown,
+        shown = Box::pin(watched) => shown,
     };
-    if shown.is_ok() && !args.exit_after_replay {
-        tokio::select! {
-            ended = &mut running => return Ok(ended?),
-            () = signals.next() => {}
-        }
-    }
     let _ = soft.send(());
     tokio::select! {
         ended = running => ended?,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Columns of a card.
-const WIDTH: usize = 100;
+const WIDTH: usize = 110;
 /// Lines of evidence shown.
 const MAX_EVIDENCE: usize = 3;
 
@@ -58,11 +58,24 @@ fn card(finding: &Finding, colourful: bool) -> String {
     }
     paragraph(&mut text, "", &finding.summary);
     paragraph(&mut text, "What to do: ", &finding.recommendation);
-    for line in finding.evidence.iter().flat_map(|line| line.line.lines()).take(MAX_EVIDENCE) {
+    for line in telling(finding) {
         let line = output::tame(&line.replace('\t', "    "));
         text.push_str(&format!("    {}\n", dim(&format!("│ {}", output::cut(&line, WIDTH - 6)))));
     }
     text
+}
+
+/// The lines shown: the beginning of a trace, or how it began and how it ended.
+fn telling(finding: &Finding) -> Vec<&str> {
+    let mut lines = finding.evidence.iter().map(|line| line.line.as_str());
+    let Some(first) = lines.next() else { return Vec::new() };
+    if first.contains('\n') {
+        return first.lines().take(MAX_EVIDENCE).collect();
+    }
+    let mut last: Vec<_> = lines.rev().take(MAX_EVIDENCE - 1).collect();
+    last.push(first);
+    last.reverse();
+    last
 }
 
 fn paragraph(text: &mut String, label: &str, body: &str) {
@@ -109,8 +122,10 @@ pub(super) fn tally(findings: &[Finding]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
+    use crate::model::EvidenceLine;
 
     fn finding(severity: &str, count: u64) -> Finding {
         let time = "2026-11-21T03:12:00Z";
@@ -136,6 +151,14 @@ mod tests {
         assert_eq!(shown.news(&[finding("medium", 2)]), Vec::<String>::new());
         assert_eq!(shown.news(&[finding("high", 2)]), ["high     ▲ worse now: a\u{fffd}b\n"]);
         assert_eq!(shown.news(&[finding("low", 3)]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_first_line_and_the_last_two_stand_for_all() {
+        let mut finding = finding("low", 5);
+        let line = |text: &str| EvidenceLine { line: text.to_owned(), ..finding.evidence[0].clone() };
+        finding.evidence = ["a", "b", "c", "d"].map(line).to_vec();
+        assert_eq!(telling(&finding), ["a", "c", "d"]);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
     put(&mut settings.dedup, raw.dedup);
     put(&mut settings.urgent_interval, raw.urgent_interval);
     put(&mut settings.max_open_templates, raw.max_open_templates);
-    mine(raw.mine, &mut settings.mine, context);
+    mine(&raw.mine, &mut settings.mine, context);
     if settings.window.is_zero() {
         context.wrong("analyze.window", "must not be 0", "write a duration such as 60s");
     }
@@ -51,7 +51,7 @@ pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
     settings
 }
 
-fn mine(raw: RawMine, settings: &mut mine::Settings, context: &mut Context<'_>) {
+fn mine(raw: &RawMine, settings: &mut mine::Settings, context: &mut Context<'_>) {
     put(&mut settings.max_templates, raw.max_templates);
     put(&mut settings.max_bytes, raw.max_bytes);
     put(&mut settings.max_message_bytes, raw.max_message_bytes);

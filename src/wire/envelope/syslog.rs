@@ -66,7 +66,7 @@ pub(super) fn bsd(text: &str) -> Option<Layer<'_>> {
     let bytes = text.as_bytes();
     let month: &[u8; 3] = bytes.first_chunk()?;
     let clock = bytes.get(7..15)?;
-    if bytes.get(3) != Some(&b' ') || !is_clock(clock) || !MONTHS.iter().any(|name| *name == month) {
+    if bytes.get(3) != Some(&b' ') || !is_clock(clock) || !MONTHS.contains(&month) {
         return None;
     }
     let rest = text.get(15..)?;
