@@ -19,8 +19,11 @@ fn line() -> impl Strategy<Value = Line> {
     (0..2_000_000_000_u64, text, btree_map("m[a-z]{1,5}", "[a-z0-9 ]{1,12}", 0..3))
 }
 
+/// A line as read: its time, text, structured metadata.
+type Stored = (String, String, BTreeMap<String, String>);
+
 /// What a reader is told about a line, without what the server adds itself.
-fn shown(entry: &Value) -> (String, String, BTreeMap<String, String>) {
+fn shown(entry: &Value) -> Stored {
     let metadata = entry["metadata"].as_object().into_iter().flatten();
     let own = metadata.filter(|(name, _)| name.starts_with('m'));
     (
@@ -70,7 +73,7 @@ fn what_is_pushed_is_what_is_read_also_after_a_crash() {
 }
 
 #[track_caller]
-fn check(server: &TestServer, expected: &[(String, Vec<(String, String, BTreeMap<String, String>)>)]) {
+fn check(server: &TestServer, expected: &[(String, Vec<Stored>)]) {
     for (id, stored) in expected {
         let mut read: Vec<_> = server.entries(&format!("{{id=\"{id}\"}}")).iter().map(shown).collect();
         read.sort();
