@@ -12,6 +12,7 @@ auth:
   tokens:
     - {name: agent, secret: push-secret, roles: [push], tenants: [fleet-a]}
     - {name: eye, secret: read-secret, roles: [read], tenants: [fleet-a]}
+    - {name: boss, secret: admin-secret, roles: [read, admin], tenants: [fleet-a]}
     - {name: other, secret: other-secret, roles: [push, read], tenants: [fleet-b]}
 "#;
 
@@ -41,6 +42,27 @@ fn each_token_opens_what_its_roles_say_and_nothing_else() {
     ] {
         assert_eq!(status(&server, method, path, credential), expected, "{method} {path} {credential:?}");
     }
+}
+
+#[test]
+fn metrics_need_the_read_role_and_changes_the_admin_role() {
+    let server = TestServer::with_config(TOKENS);
+    let finding = "/api/v1/findings/01a1fc80-9755-7b84-a5dd-c835044fcb09";
+    for (method, path, credential, expected) in [
+        ("GET", "/metrics", None, 401),
+        ("GET", "/metrics", Some("Bearer push-secret"), 403),
+        ("GET", "/metrics", Some("Bearer read-secret"), 200),
+        // eye:read-secret, then the right password under another name
+        ("GET", "/metrics", Some("Basic ZXllOnJlYWQtc2VjcmV0"), 200),
+        ("GET", "/metrics", Some("Basic YWdlbnQ6cmVhZC1zZWNyZXQ="), 401),
+        ("PATCH", finding, Some("Bearer read-secret"), 403),
+        ("PATCH", finding, Some("Bearer push-secret"), 403),
+    ] {
+        assert_eq!(status(&server, method, path, credential), expected, "{method} {path} {credential:?}");
+    }
+    let headers = [("Authorization", "Bearer admin-secret"), ("Content-Type", "application/json")];
+    let answer = send(server.port, "PATCH", finding, &headers, br#"{"status": "resolved"}"#).unwrap();
+    assert_eq!(answer.status, 404, "let in, and there is no such finding: {}", answer.text());
 }
 
 #[test]

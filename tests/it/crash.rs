@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    io::{BufReader, Write},
+    net::TcpStream,
     process::ExitStatus,
     sync::{
         Mutex,
@@ -12,7 +14,12 @@ use std::{
 
 use serde_json::json;
 
-use crate::harness::{TestServer, now_nanos, server::stream};
+use crate::harness::{
+    TestServer,
+    http::{read_head, read_response},
+    now_nanos,
+    server::stream,
+};
 
 const ROUNDS: u64 = 10;
 const WRITERS: usize = 4;
@@ -107,6 +114,36 @@ fn the_stop_signal_lets_running_pushes_end_and_exits_clean() {
     assert!(status.success(), "{status}: {}", server.log());
     server.restart();
     assert_eq!(server.lines(r#"{job="x"}"#), ["before"]);
+}
+
+#[test]
+fn a_push_under_way_at_the_stop_signal_is_stored_and_answered() {
+    let mut server = TestServer::start();
+    let body = stream(&json!({"job": "late"}), &["in flight"]).to_string();
+    let (first, rest) = body.split_at(body.len() / 2);
+    let mut client = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let head = format!(
+        "POST /loki/api/v1/push HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Expect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    client.write_all(head.as_bytes()).unwrap();
+    let mut reader = BufReader::new(client.try_clone().unwrap());
+    // The server asks for the body: the push is under way.
+    let (status, _) = read_head(&mut reader).unwrap();
+    assert!(status.contains(" 100 "), "{status}");
+    client.write_all(first.as_bytes()).unwrap();
+    server.terminate();
+    crate::harness::wait_for("the door to close", Duration::from_secs(30), || {
+        TcpStream::connect(("127.0.0.1", server.port)).is_err().then_some(())
+    });
+    client.write_all(rest.as_bytes()).unwrap();
+    assert_eq!(read_response(&mut reader).unwrap().status, 204);
+    let status = server.wait_exit();
+    assert!(status.success(), "{status}: {}", server.log());
+    server.restart();
+    assert_eq!(server.lines(r#"{job="late"}"#), ["in flight"]);
 }
 
 #[test]

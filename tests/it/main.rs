@@ -25,4 +25,7 @@ mod llm;
 mod metrics;
 mod overload;
 mod push;
+mod real_model;
+mod round_trip;
 mod story;
+mod tls;

@@ -3,16 +3,23 @@
 use std::{
     io::Write,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use serde_json::json;
 
-use crate::harness::{TestServer, skip};
+use crate::{
+    harness::{TestServer, send, skip},
+    story::{brute_force, grave_finding_about, labels},
+};
 
 #[test]
 fn promtool_finds_nothing_to_complain_about() {
     let server = TestServer::start();
     server.push(&json!({"job": "x"}), &["one line"]);
+    server.push(&labels(), &brute_force("203.0.113.30", true));
+    grave_finding_about(&server, "203.0.113.30", Duration::from_secs(60));
+    assert_eq!(send(server.port, "POST", "/loki/api/v1/push", &[], b"[").unwrap().status, 400);
     let text = server.get("/metrics").text();
     for name in [
         "sigyn_forward_entries_total",

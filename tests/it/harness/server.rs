@@ -87,7 +87,8 @@ impl TestServer {
         self.wait_exit()
     }
 
-    fn spawn(&mut self) {
+    /// Starts without waiting for anything.
+    pub fn spawn(&mut self) {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_sigyn"));
         command.arg("serve").arg("--listen").arg(format!("{}:{}", self.options.address, self.port));
