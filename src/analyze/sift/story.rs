@@ -46,6 +46,13 @@ impl<'a> Story<'a> {
         format!("{}/{}/{}/{}", category.as_str(), lead.rule.story, self.host, self.value)
     }
 
+    /// Two attackers on one host at one time are two stories.
+    fn is_of_another_address(&self, other: &Story<'_>) -> bool {
+        let by_address =
+            |story: &Story<'_>| story.chapters.first().map(|c| c.threshold.by) == Some(Some(Field::Ip));
+        by_address(self) && by_address(other) && self.value != other.value
+    }
+
     fn touches(&self, other: &Story<'_>) -> bool {
         let span = |story: &Story<'_>| {
             let first = story.chapters.iter().map(|c| c.track.first).min();
@@ -135,6 +142,7 @@ fn absorb_symptoms(stories: &mut Vec<Story<'_>>) {
             *place != at
                 && other.chapters.iter().any(|chapter| causes.contains(&chapter.rule.story.as_str()))
                 && other.severity() > Severity::Info
+                && !other.is_of_another_address(story)
                 && other.touches(story)
         };
         let Some((cause, _)) = stories.iter().enumerate().find(is_cause) else {

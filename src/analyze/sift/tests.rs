@@ -232,6 +232,36 @@ fn an_oom_kill_and_what_follows_from_it_are_one_finding() {
 }
 
 #[test]
+fn two_attackers_on_one_host_are_told_apart_line_by_line() {
+    let mut group = Group::new();
+    for ip in ["203.0.113.7", "203.0.113.17"] {
+        for n in 0..20 {
+            let pid = 100 + n;
+            group.line(
+                1,
+                &format!(
+                    "Nov 21 10:00:00 vps1 sshd[{pid}]: Failed password for root from {ip} port {pid} ssh2"
+                ),
+            );
+        }
+        group.line(
+            1,
+            &format!("Nov 21 10:00:01 vps1 sshd[900]: Accepted password for root from {ip} port 900 ssh2"),
+        );
+    }
+    let drafts = group.drafts();
+    assert_eq!(drafts.len(), 2, "{:?}", drafts.iter().map(|draft| &draft.title).collect::<Vec<_>>());
+    for draft in drafts {
+        let ip = draft.source_ips.first().unwrap();
+        assert_eq!(draft.source_ips.len(), 1);
+        assert!(
+            draft.evidence.iter().all(|line| line.line.contains(&format!("from {ip} port"))),
+            "{draft:?}"
+        );
+    }
+}
+
+#[test]
 fn errors_of_a_partition_and_its_disk_are_one_finding() {
     let mut group = Group::new();
     for text in [
