@@ -12,7 +12,6 @@
 )]
 
 use std::{
-    fmt::Write as _,
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -73,8 +72,6 @@ const SCENARIOS: [Scenario; 4] = [
     },
 ];
 
-/// Lines are about this long, as on a VPS.
-const LINE_BYTES: usize = 150;
 /// Ticks per second of the CPU times in /proc; fixed on Linux.
 const TICKS: f64 = 100.0;
 /// How long the server may go on working on what it has taken.
@@ -245,33 +242,57 @@ fn body(scenario: Scenario, push: usize) -> Bytes {
     encode::encode((0..scenario.streams_per_push).map(stream).collect()).expect("a small push")
 }
 
-/// A line of VPS life of about `LINE_BYTES`.
+/// A line of a VPS, about 150 bytes on average, with the values that vary in such lines.
 fn line(number: usize) -> String {
     // Spreads neighbouring numbers: values should not compress away.
     let mix = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let ip = format!("10.{}.{}.{}", mix >> 56, mix >> 48 & 0xff, mix >> 40 & 0xff);
-    let mut line = match number % 4 {
-        0 => format!(
-            "{ip} - - [21/Nov/2026:10:00:00 +0000] \"GET /item/{} HTTP/1.1\" 200 {}",
+    let (second, pid) = (number / 1_000 % 60, mix % 32_768);
+    match number % 8 {
+        0 | 1 => format!(
+            "{ip} - - [21/Nov/2026:10:00:{second:02} +0000] \"GET /item/{} HTTP/1.1\" 200 {} \
+             \"https://shop.example/cart\" \"Mozilla/5.0 (X11; Linux x86_64) Firefox/145.0\"",
             mix % 9_973,
             mix % 50_021
         ),
-        1 => format!("sshd[{}]: Connection closed by {ip} port {} [preauth]", mix % 32_768, mix % 65_536),
         2 => format!(
-            "level=info msg=\"order stored\" order={} took={}ms customer={ip}",
+            "Nov 21 10:00:{second:02} web-1 sshd[{pid}]: Connection closed by {ip} port {} [preauth]",
+            mix % 65_536
+        ),
+        3 => format!(
+            "level=info ts=2026-11-21T10:00:{second:02}.{:03}Z caller=order/store.go:118 msg=\"order stored\" \
+             order={} took={}ms customer={ip} region=eu-central payment=card",
+            mix % 1_000,
             mix % 1_000_003,
             mix % 977
         ),
-        _ => format!(
-            "systemd[1]: run-{:x}.scope: Deactivated successfully after {} us",
-            mix >> 20,
-            mix % 100_003
+        4 => format!(
+            "Nov 21 10:00:{second:02} web-1 systemd[1]: var-lib-docker-overlay2-{mix:016x}{:016x}-merged.mount: \
+             Deactivated successfully.",
+            mix.rotate_left(17)
         ),
-    };
-    while line.len() + 9 < LINE_BYTES {
-        let _ = write!(line, " {:08x}", mix.rotate_left(line.len() as u32) as u32);
+        5 => format!(
+            "{{\"log\":\"INFO worker-{}: finished job {} of queue mail in {} ms, {} left\\n\",\"stream\":\"stdout\",\
+             \"time\":\"2026-11-21T10:00:{second:02}.{:09}Z\"}}",
+            mix % 8,
+            mix % 1_000_003,
+            mix % 977,
+            mix % 120,
+            mix % 1_000_000_000
+        ),
+        6 => format!(
+            "2026-11-21 10:00:{second:02}.{:03} UTC [{pid}] shop@shop LOG:  duration: {}.{:03} ms  statement: SELECT id, \
+             name, price FROM item WHERE id = {} AND deleted_at IS NULL",
+            mix % 1_000,
+            mix % 977,
+            mix % 1_000,
+            mix % 9_973
+        ),
+        _ => format!(
+            "Nov 21 10:00:{second:02} web-1 CRON[{pid}]: (www-data) CMD (cd /srv/shop/current && /usr/bin/php \
+             artisan schedule:run --no-interaction >> /dev/null 2>&1)"
+        ),
     }
-    line
 }
 
 #[expect(clippy::disallowed_methods, reason = "a log sender has a wall clock")]
