@@ -37,6 +37,8 @@ use crate::{
 
 /// Plain bytes of blocks taken per step: bounds memory and the time until due windows are looked at.
 const STEP_BYTES: usize = 4 << 20;
+/// Streams whose context is remembered.
+const MAX_CONTEXTS: usize = 20_000;
 /// How long to wait for company after a push before looking at it; keeps single pushes from costing a wake-up each.
 const GATHER: Duration = Duration::from_millis(50);
 /// How often due windows are looked for while nothing arrives.
@@ -217,6 +219,9 @@ impl Analyzer {
             rules: self.sifter.stream_rules(&info.labels),
             labels: info.labels,
         });
+        if self.streams.len() >= MAX_CONTEXTS {
+            self.streams.clear(); // streams come and go over months; those still alive are made again
+        }
         self.streams.insert(stream, Arc::clone(&context));
         Some(context)
     }

@@ -104,7 +104,7 @@ impl App {
         let about = About {
             started,
             model,
-            budget: budget(&settings.explain.budget),
+            budget: settings.explain.budget.clone(),
             forward: settings.forward.is_some(),
         };
         let query = Query::new(store.clone(), clock.clone(), about);
@@ -235,15 +235,5 @@ impl Workshop<'_> {
             Forwarder::new(self.store.clone(), configured, self.metrics.forward.clone(), self.clock.clone())?;
         self.engines.spawn("forward", forwarder.run(self.engines.stop_token()));
         Ok(())
-    }
-}
-
-fn budget(limits: &crate::analyze::explain::Budget) -> crate::query::Budget {
-    crate::query::Budget {
-        calls_per_hour: limits.calls_per_hour,
-        calls_per_day: limits.calls_per_day,
-        tokens_per_hour: limits.tokens_per_hour,
-        tokens_per_day: limits.tokens_per_day,
-        cost_micros_per_day: limits.cost_micros_per_day,
     }
 }

@@ -1,6 +1,7 @@
 //! The words of the product: one value type with its invariants per file. No I/O, no async, no clock.
 
 mod batch;
+mod budget;
 mod category;
 mod finding;
 mod labels;
@@ -12,6 +13,7 @@ mod time;
 mod window;
 
 pub use batch::{Entry, Metadata, PushBatch, StreamBatch};
+pub use budget::Budget;
 pub use category::Category;
 pub use finding::{EvidenceLine, Finding, FindingDraft, FindingId, FindingStatus, FindingWindow, Origin};
 pub use labels::{DuplicateLabel, LabelPairs, Labels};

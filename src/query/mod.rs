@@ -12,8 +12,6 @@ mod usage;
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 pub use self::{
     context::{ContextLine, EvidenceContext, FindingContext, MAX_CONTEXT_LINES},
     entries::{Entries, EntriesQuery, EntryView, MAX_ENTRIES},
@@ -24,7 +22,7 @@ pub use self::{
 };
 pub use crate::model::{Selector, SelectorError};
 use crate::{
-    model::{TenantId, Timestamp},
+    model::{Budget, TenantId, Timestamp},
     runtime::Clock,
     store::{Store, StoreError},
 };
@@ -48,21 +46,6 @@ pub struct About {
     pub budget: Budget,
     /// Whether lines are forwarded to a Loki.
     pub forward: bool,
-}
-
-/// The limits set on model calls, for the whole server. `None` is no limit.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Budget {
-    /// Calls per hour.
-    pub calls_per_hour: Option<u64>,
-    /// Calls per day.
-    pub calls_per_day: Option<u64>,
-    /// Tokens, sent and received, per hour.
-    pub tokens_per_hour: Option<u64>,
-    /// Tokens, sent and received, per day.
-    pub tokens_per_day: Option<u64>,
-    /// Millionths of a dollar per day.
-    pub cost_micros_per_day: Option<u64>,
 }
 
 /// A tenant nobody has pushed for owns no rows, and asking for it must not make one.

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Budget, Query, QueryError};
+use super::{Query, QueryError};
 use crate::{
-    model::{TenantId, Timestamp},
+    model::{Budget, TenantId, Timestamp},
     store::model_call::{self, Usage},
 };
 

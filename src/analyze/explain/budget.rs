@@ -1,6 +1,6 @@
 //! Whether another call is within the budget.
 
-use crate::{analyze::explain::Budget, store::model_call::Usage, telemetry::LlmMetrics};
+use crate::{model::Budget, store::model_call::Usage, telemetry::LlmMetrics};
 
 impl Budget {
     /// The limit that is reached, by name, given the usage of the last hour and day. Shows what is left of each.

@@ -7,7 +7,7 @@ mod budget;
 mod settings;
 mod talk;
 
-pub use settings::{Budget, Settings};
+pub use settings::Settings;
 pub use talk::TalkError;
 
 use std::{collections::BTreeSet, time::Duration};

@@ -20,10 +20,10 @@ use crate::{
         guarded_routes, open_routes, openapi, router,
     },
     model::{
-        Category, Entry, EvidenceLine, FindingDraft, FindingId, FindingWindow, Labels, ModelUse, Origin,
-        PushBatch, Severity, StreamBatch, TemplateId, TenantId, Timestamp, WindowState,
+        Budget, Category, Entry, EvidenceLine, FindingDraft, FindingId, FindingWindow, Labels, ModelUse,
+        Origin, PushBatch, Severity, StreamBatch, TemplateId, TenantId, Timestamp, WindowState,
     },
-    query::{About, Budget, Query},
+    query::{About, Query},
     runtime::Clock,
     store::{
         Change, Store,
