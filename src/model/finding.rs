@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Category, Labels, Severity, TenantId, Timestamp};
+use super::{Category, Labels, NoteRef, Severity, TenantId, Timestamp};
 
 /// Identity of a stored finding (a UUID, version 7: sortable by creation).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -196,6 +196,9 @@ pub struct Finding {
     pub window: FindingWindow,
     /// Identity independent of wording.
     pub fingerprint: String,
+    /// The operator's notes the model was shown when it spoke of this.
+    #[serde(default)]
+    pub notes: Vec<NoteRef>,
 }
 
 mod nanos {

@@ -9,6 +9,8 @@ pub mod census;
 pub mod finding;
 pub mod line;
 pub mod model_call;
+pub mod needle;
+pub mod note;
 pub mod position;
 pub mod template;
 pub mod window;
