@@ -91,7 +91,8 @@ pub fn count_windows(
     templates: &[(TemplateId, bool)],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    const SQL: &str = "UPDATE template SET windows = windows + 1, days = days + (last_day < ?2), last_day = ?2,
+    const SQL: &str =
+        "UPDATE template SET windows = windows + 1, days = days + (last_day < ?2), last_day = ?2,
         is_flagged = MAX(is_flagged, ?3) WHERE id = ?1";
     let day = now.as_secs().div_euclid(86_400);
     let mut statement = tx.prepare_cached(SQL)?;
@@ -130,8 +131,8 @@ pub fn daily(conn: &Connection, tenant: i64, daily: Daily) -> Result<BTreeSet<St
     const SQL: &str = "SELECT text FROM template
         WHERE tenant_id = ?1 AND windows >= ?2 AND days >= ?3 AND is_flagged = 0";
     let mut statement = conn.prepare_cached(SQL)?;
-    let rows =
-        statement.query_map((tenant, daily.windows.cast_signed(), daily.days.cast_signed()), |row| row.get(0))?;
+    let rows = statement
+        .query_map((tenant, daily.windows.cast_signed(), daily.days.cast_signed()), |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -252,13 +253,11 @@ mod tests {
     #[test]
     fn what_comes_often_on_several_days_and_never_in_a_finding_is_daily_life() {
         let store = testing::store();
-        store.write_blocking(|tx| put(tx, &[row(1, 0, "often"), row(2, 0, "one day"), row(3, 0, "bad")])).unwrap();
+        store
+            .write_blocking(|tx| put(tx, &[row(1, 0, "often"), row(2, 0, "one day"), row(3, 0, "bad")]))
+            .unwrap();
         for n in 0..4 {
-            let seen = [
-                (TemplateId(1), false, n / 2),
-                (TemplateId(2), false, 0),
-                (TemplateId(3), n == 0, n),
-            ];
+            let seen = [(TemplateId(1), false, n / 2), (TemplateId(2), false, 0), (TemplateId(3), n == 0, n)];
             for (id, is_flagged, on) in seen {
                 store.write_blocking(move |tx| count_windows(tx, &[(id, is_flagged)], day(on))).unwrap();
             }
