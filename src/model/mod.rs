@@ -19,7 +19,7 @@ pub use category::Category;
 pub use finding::{EvidenceLine, Finding, FindingDraft, FindingId, FindingStatus, FindingWindow, Origin};
 pub use labels::{DuplicateLabel, LabelPairs, Labels};
 pub use line::{LineRef, StreamId, TemplateId};
-pub use note::{BadNote, NOTE_BODY_MAX, Note, NoteDraft, NoteRef, NoteSection};
+pub use note::{BadNote, NOTE_BODY_MAX, Note, NoteDraft, NoteId, NoteRef, NoteSection};
 pub use selector::{Selector, SelectorError};
 pub use severity::Severity;
 pub use tenant::{BadTenant, TenantId};
