@@ -190,7 +190,7 @@ mod tests {
         let long = "x".repeat(NOTE_BODY_MAX + 1);
         for (title, body, expected) in [
             (" ", "text", BadNote::NoTitle),
-            (&long[..NOTE_TITLE_MAX + 1], "text", BadNote::LongTitle),
+            (long.as_str(), "text", BadNote::LongTitle),
             ("title", "\n", BadNote::NoBody),
             ("title", &long, BadNote::LongBody),
         ] {

@@ -39,13 +39,12 @@ impl Beside {
     pub fn render(exhibit: &Exhibit, session: &mut Session, room: usize) -> Self {
         let context = &exhibit.context;
         let mut room = room.saturating_sub(DIGEST_FIRST) / SHARE;
-        let mut beside = Beside::default();
-        beside.earlier = earlier(exhibit, session, room.min(EARLIER_MAX));
-        room = room.saturating_sub(beside.earlier.len());
-        (beside.notes, beside.shown) = notes(context, session, room.min(bytes(context.note_tokens)));
-        room = room.saturating_sub(beside.notes.len());
-        beside.related = related(exhibit, session, room.min(bytes(context.related_tokens)));
-        beside
+        let earlier = earlier(exhibit, session, room.min(EARLIER_MAX));
+        room = room.saturating_sub(earlier.len());
+        let (notes, shown) = notes(context, session, room.min(bytes(context.note_tokens)));
+        room = room.saturating_sub(notes.len());
+        let related = related(exhibit, session, room.min(bytes(context.related_tokens)));
+        Beside { earlier, related, notes, shown }
     }
 
     /// Its length in bytes.

@@ -42,7 +42,7 @@ pub(in crate::config) struct RawKnowledge {
     max_tokens: Option<u64>,
 }
 
-pub(super) fn fill(raw: Raw, settings: &mut Settings, context: &mut Context<'_>) {
+pub(super) fn fill(raw: &Raw, settings: &mut Settings, context: &mut Context<'_>) {
     put(&mut settings.earlier, raw.earlier);
     put(&mut settings.daily.windows, raw.normal.windows);
     put(&mut settings.daily.days, raw.normal.days);

@@ -109,7 +109,7 @@ pub(super) fn fill(
     let mut analyze = analyze::fill(raw.analyze, &mut context);
     let (llm, mut explain) = llm::fill(raw.llm, redact, analyze.dedup, &mut context);
     explain.group_by.clone_from(&analyze.group_by);
-    explain::fill(raw.explain, &mut explain.context, &mut context);
+    explain::fill(&raw.explain, &mut explain.context, &mut context);
     let knowledge = explain::knowledge(raw.knowledge, &mut explain.context, &mut context);
     analyze.ask_model = llm.is_some();
     Settings {
