@@ -87,6 +87,7 @@ pub fn router(parts: Parts, authenticate: impl FnOnce(Router) -> Router) -> Rout
         .fallback(observe::not_found)
         .layer(CatchPanicLayer::custom(observe::on_panic(http.panics.clone())))
         .layer(middleware::from_fn(observe::json_errors))
+        .layer(middleware::from_fn(push::otlp_failures))
         .layer(middleware::from_fn_with_state(http, observe::measure))
 }
 

@@ -6,6 +6,7 @@ use axum::{
     body::Body,
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -24,14 +25,16 @@ use crate::{
 /// What is set aside for a body before its bytes arrive; a longer announcement is believed when it comes true.
 const FIRST_RESERVE: usize = 256 * 1024;
 
+/// OpenTelemetry's paths: Loki's, and what exporters make of an address without a path.
+const OTLP_PATHS: [&str; 2] = ["/otlp/v1/logs", "/v1/logs"];
+
 /// The push routes.
 pub fn routes(ingest: Ingest) -> Router {
     Router::new()
         .route("/loki/api/v1/push", post(push))
         .route("/api/prom/push", post(push_legacy))
-        .route("/otlp/v1/logs", post(push_otlp))
-        // What exporters make of an address without a path.
-        .route("/v1/logs", post(push_otlp))
+        .route(OTLP_PATHS[0], post(push_otlp))
+        .route(OTLP_PATHS[1], post(push_otlp))
         .layer(DefaultBodyLimit::disable())
         .with_state(ingest)
 }
@@ -49,6 +52,16 @@ async fn push_legacy(State(ingest): State<Ingest>, pusher: Pusher, request: Requ
 async fn push_otlp(State(ingest): State<Ingest>, pusher: Pusher, request: Request) -> Response {
     let format = format(request.headers(), Format::from_otlp_headers);
     answer(&ingest, accept(&ingest, pusher, format, request).await, otlp_status)
+}
+
+/// Answers even a panic in OpenTelemetry's way.
+pub async fn otlp_failures(request: Request, next: Next) -> Response {
+    let is_otlp = OTLP_PATHS.contains(&request.uri().path());
+    let response = next.run(request).await;
+    match response.status() {
+        status @ StatusCode::INTERNAL_SERVER_ERROR if is_otlp => otlp_status(status, "internal error"),
+        _ => response,
+    }
 }
 
 /// Why a push is not stored.
@@ -167,6 +180,7 @@ fn otlp_status(status: StatusCode, text: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use prometheus::Registry;
+    use tower::ServiceExt;
 
     use super::*;
     use crate::{store::StoreError, wire::labels};
@@ -186,6 +200,19 @@ mod tests {
             (PushRefused::Unavailable(StoreError::Closed), 503),
         ] {
             assert_eq!(status(&refused).as_u16(), expected, "{refused:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_exporter_that_met_a_panic_is_asked_to_come_again() {
+        let failing = || async { StatusCode::INTERNAL_SERVER_ERROR };
+        let router: Router = Router::new()
+            .route("/v1/logs", post(failing))
+            .route("/loki/api/v1/push", post(failing))
+            .layer(axum::middleware::from_fn(otlp_failures));
+        for (path, expected) in [("/v1/logs", 503), ("/loki/api/v1/push", 500)] {
+            let request = Request::post(path).body(Body::empty()).unwrap();
+            assert_eq!(router.clone().oneshot(request).await.unwrap().status().as_u16(), expected, "{path}");
         }
     }
 

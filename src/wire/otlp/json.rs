@@ -59,7 +59,7 @@ fn scope_logs(text: &RawValue, origin: &Origin, assembly: &mut Assembly<'_>) -> 
     })
 }
 
-/// Whether all of a request's text is text: the parts are read when they are needed.
+/// Reads one text; parts that are texts again are read when their turn comes.
 fn read<'a, T: Deserialize<'a>>(text: &'a RawValue) -> Result<T, DecodeError> {
     serde_json::from_str(text.get()).map_err(|error| bad(&error))
 }
@@ -198,11 +198,12 @@ impl RecordFields {
     }
 }
 
+/// Attributes whose values are not too deep.
 fn checked(attributes: Option<Vec<Pair>>) -> Result<Vec<KeyValue>, DecodeError> {
     let attributes: Vec<KeyValue> =
         attributes.unwrap_or_default().into_iter().map(Pair::into_message).collect();
-    let values = attributes.iter().filter_map(|pair| pair.value.as_ref());
-    values.into_iter().try_for_each(|value| check_depth(value, MAX_DEPTH))?;
+    let mut values = attributes.iter().filter_map(|pair| pair.value.as_ref());
+    values.try_for_each(|value| check_depth(value, MAX_DEPTH))?;
     Ok(attributes)
 }
 
