@@ -5,6 +5,7 @@ pub mod envelope;
 pub mod labels;
 pub mod level;
 pub mod push;
+pub mod stamp;
 
 mod json;
 mod protobuf;
