@@ -307,8 +307,9 @@ proptest! {
         }
         let mut scratch = Scratch::default();
         for template in miner.templates() {
-            scan::scan(&template.sample, 0, 96, &mut scratch);
-            let skeleton = Skeleton::new(&template.sample, 0, &scratch, miner.seed);
+            let head = head::length(&template.sample);
+            scan::scan(&template.sample, head, 96, &mut scratch);
+            let skeleton = Skeleton::new(&template.sample, head, &scratch, miner.seed);
             prop_assert_eq!(template.compare(&skeleton).map(|difference| difference.mask), Some(0));
         }
     }
