@@ -24,6 +24,7 @@ mod harness;
 mod hostile;
 mod llm;
 mod metrics;
+mod otlp;
 mod overload;
 mod push;
 mod real_model;
