@@ -9,6 +9,7 @@
 mod cache;
 mod class;
 mod colons;
+mod context;
 mod forest;
 mod head;
 mod judge;
