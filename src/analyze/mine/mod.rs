@@ -147,6 +147,11 @@ impl Miner {
     pub fn restore(&mut self, rows: Vec<TemplateRow>) {
         self.forest.restore(rows);
     }
+
+    /// Takes over that template `id` was merged into `into` by an earlier run.
+    pub fn restore_alias(&mut self, id: TemplateId, into: TemplateId) {
+        self.forest.alias(id, into);
+    }
 }
 
 /// The first `max` bytes of `text`, cut between characters.

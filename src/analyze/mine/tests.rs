@@ -293,22 +293,32 @@ proptest! {
         let settings = Settings { max_templates: 20, ..Settings::default() };
         let mut whole = with(&settings);
         let mut first = with(&settings);
-        let (mut rows, stop) = (std::collections::BTreeMap::new(), stop.min(lines.len()));
+        let (mut rows, mut aliases) = (std::collections::BTreeMap::new(), Vec::new());
+        let (stop, mut seen) = (stop.min(lines.len()), Vec::new());
         for (n, line) in lines.iter().take(stop).enumerate() {
-            prop_assert_eq!(whole.observe(line, Timestamp::default()).template, first.observe(line, Timestamp::default()).template);
+            let (one, other) = (whole.observe(line, Timestamp::default()).template, first.observe(line, Timestamp::default()).template);
+            prop_assert_eq!(one, other);
+            seen.push(one);
             if n % 7 == 0 || n + 1 == stop {
                 let (changed, gone) = first.dirty();
                 rows.extend(changed.into_iter().map(|row| (row.id, row)));
                 rows.retain(|id, _| !gone.contains(id));
+                aliases.extend(gone.into_iter().map(|id| (id, first.resolve(id))).filter(|(id, into)| id != into));
             }
         }
         let ids = Arc::clone(first.forest.ids());
         let mut second = Miner::new(&settings, 1, ids);
         second.restore(rows.into_values().collect());
+        for (id, into) in aliases {
+            second.restore_alias(id, into);
+        }
         for line in lines.iter().skip(stop) {
             let a = whole.observe(line, Timestamp::default());
             let b = second.observe(line, Timestamp::default());
             prop_assert_eq!((a.template, a.change, a.values), (b.template, b.change, b.values));
+        }
+        for id in seen {
+            prop_assert_eq!(whole.resolve(id), second.resolve(id));
         }
         let texts = |miner: &Miner| {
             let mut all: Vec<_> = miner.templates().map(|t| (t.id, t.text.clone(), t.count)).collect();
