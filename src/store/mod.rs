@@ -4,6 +4,7 @@
 //! (from [`Store::read`]), writing functions a `&Transaction` (from [`Store::write`]), so that an engine can commit
 //! its result and its position together.
 
+pub mod alias;
 pub mod block;
 pub mod census;
 pub mod finding;
