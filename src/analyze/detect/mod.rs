@@ -4,10 +4,17 @@
 //! and real lines. Memory is bounded, deterministic, and written row by row with the window that changed it; after a
 //! crash the window's lines are read again from there.
 
+mod adwin;
+mod count;
 mod ensemble;
 mod evidence;
 mod memory;
+mod pack;
+mod profile;
+mod rates;
 mod settings;
+mod skew;
+mod tail;
 
 pub use ensemble::combine;
 pub use evidence::Evidence;
