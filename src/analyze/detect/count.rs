@@ -86,6 +86,11 @@ impl Rate {
         f64::from(self.mean)
     }
 
+    /// The standard deviation.
+    pub fn deviation(&self) -> f64 {
+        f64::from(self.variance).max(0.0).sqrt()
+    }
+
     /// What is expected when everything is `factor` times as much as on average.
     pub fn expect(&self, factor: f64) -> Expected {
         let (mean, variance) = (f64::from(self.mean), f64::from(self.variance));
