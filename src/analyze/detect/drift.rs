@@ -47,7 +47,8 @@ impl Drift {
         let templates = closing.window.templates.len().max(1);
         let fresh = closing.window.templates.values().filter(|stat| stat.is_new).count();
         let cut = self.learn(fresh as f64 / templates as f64, oddest)?;
-        let line = closing.window.templates.iter().max_by_key(|(id, stat)| (stat.is_new, stat.count, **id))?.1;
+        let line =
+            closing.window.templates.iter().max_by_key(|(id, stat)| (stat.is_new, stat.count, **id))?.1;
         let percent = |share: f64| format!("{:.0} %", share * 100.0);
         Some(Evidence {
             detector: NAME,
@@ -69,11 +70,6 @@ impl Drift {
             source_ips: BTreeSet::new(),
             users: BTreeSet::new(),
         })
-    }
-
-    /// Forgets the past: it is learnt anew.
-    pub fn clear(&mut self) {
-        *self = Drift { is_dirty: true, ..Drift::default() };
     }
 
     /// Appends what changed since the last call.
@@ -102,7 +98,8 @@ impl Drift {
             FRESH => self.fresh = Adwin::restore(&mut row).unwrap_or_default(),
             ODD => self.odd = Adwin::restore(&mut row).unwrap_or_default(),
             _ => {
-                if let (Some(fresh), Some(odd), Some(windows)) = (row.precise(), row.precise(), row.number()) {
+                if let (Some(fresh), Some(odd), Some(windows)) = (row.precise(), row.precise(), row.number())
+                {
                     (self.fresh_sum, self.odd_sum, self.windows) = (fresh, odd, windows);
                 }
             }
@@ -121,7 +118,10 @@ impl Drift {
         let cuts = [self.fresh.add(self.fresh_sum / count), self.odd.add(self.odd_sum / count)];
         (self.fresh_sum, self.odd_sum, self.windows) = (0.0, 0.0, 0);
         self.is_dirty = true;
-        cuts.into_iter().flatten().find(|cut| cut.after >= cut.before + LEAST_RISE)
+        let rise = cuts.into_iter().flatten().find(|cut| cut.after >= cut.before + LEAST_RISE)?;
+        // What is left of the past would be told again and again while it is being dropped.
+        *self = Drift { is_dirty: true, ..Drift::default() };
+        Some(rise)
     }
 }
 

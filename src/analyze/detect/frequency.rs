@@ -1,17 +1,15 @@
 //! Frequency: more or fewer lines than usual, of one template or of all together.
 //!
-//! Reads the counts of a window at its end; per line it only notes which were late, as those never count. The statistics
-//! are in `rates` and `count` (negative binomial outbreak detection, Noufaily et al. 2013).
+//! Reads the counts of a window at its end and leaves out what was late. The statistics are in `rates` and `count` (negative binomial outbreak detection, Noufaily et al. 2013).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
-use rustc_hash::FxHashMap;
-
 use super::{
-    Closing, Evidence, Sighting,
+    Closing, Evidence,
+    late::Late,
     memory::Part,
     rates::{Departure, Limits, Rates, Tally, Turn},
 };
@@ -32,40 +30,23 @@ const MAX_LINES: usize = 3;
 #[derive(Debug, Default)]
 pub struct Frequency {
     rates: Rates,
-    /// Late lines of the window, by template.
-    late: FxHashMap<TemplateId, u64>,
-    /// The times of the other lines.
-    span: Option<(Timestamp, Timestamp)>,
 }
 
 impl Frequency {
-    /// Notes whether the line counts.
-    pub fn line(&mut self, sighting: &Sighting<'_>) {
-        if sighting.is_late {
-            *self.late.entry(sighting.template).or_default() += 1;
-            return;
-        }
-        let at = sighting.line.timestamp;
-        let (from, to) = self.span.unwrap_or((at, at));
-        self.span = Some((from.min(at), to.max(at)));
-    }
-
     /// Ends the window.
-    pub fn close(&mut self, closing: &Closing<'_>, is_learning: bool) -> Vec<Evidence> {
-        let late = std::mem::take(&mut self.late);
-        let span = self.span.take();
+    pub fn close(&mut self, closing: &Closing<'_>, late: &Late, is_learning: bool) -> Vec<Evidence> {
         self.rates.merge(closing.resolve);
         let mut counts: BTreeMap<TemplateId, u64> = BTreeMap::new();
         for (id, stat) in &closing.window.templates {
-            let count = stat.count.saturating_sub(late.get(id).copied().unwrap_or(0));
+            let count = stat.count.saturating_sub(late.of(*id));
             *counts.entry((closing.resolve)(*id)).or_default() += count;
         }
         let counts: Vec<(TemplateId, u64)> = counts.into_iter().collect();
         let tally = Tally {
             closed: closing.now,
-            spans: spans(closing, span),
+            spans: spans(closing, late.span),
             counts: &counts,
-            lines: closing.window.lines.saturating_sub(late.values().sum()),
+            lines: closing.window.lines.saturating_sub(late.total()),
             is_learning,
         };
         let settings = closing.settings;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Closing, Evidence,
+    late::Late,
     memory::Part,
     pack::{Packer, Unpacker},
     tail, words,
@@ -78,13 +79,19 @@ struct Fresh<'a> {
 }
 
 impl Novelty {
-    /// Ends the window. `late` tells whether a template came only in late lines, which are of another time.
-    pub fn close(&mut self, closing: &Closing<'_>, is_late: &dyn Fn(TemplateId) -> bool) -> Vec<Evidence> {
+    /// How surprising the first line of a new template is by itself.
+    pub fn surprise(&self, message: &str, level: Level) -> f64 {
+        score(self.rarity(1.0 / 60.0), words::weight(message), level_weight(level))
+    }
+
+    /// Ends the window. A template that came only in late lines is of another time.
+    pub fn close(&mut self, closing: &Closing<'_>, late: &Late) -> Vec<Evidence> {
         let before = self.seen_at.unwrap_or(closing.window.opened);
         let hours = (closing.now.since(before).as_secs_f64() / 3_600.0).min(MAX_GAP);
         // A template that was merged into an older one was none.
-        let is_fresh =
-            |id: TemplateId, stat: &TemplateStat| stat.is_new && (closing.resolve)(id) == id && !is_late(id);
+        let is_fresh = |id: TemplateId, stat: &TemplateStat| {
+            stat.is_new && (closing.resolve)(id) == id && late.of(id) < stat.count
+        };
         let mut fresh: Vec<Fresh<'_>> = closing
             .window
             .templates
@@ -129,10 +136,21 @@ impl Novelty {
         self.lasting.rate().max(self.lately.rate())
     }
 
-    fn judge<'a>(&self, id: TemplateId, stat: &'a TemplateStat, hours: f64, closing: &Closing<'_>) -> Fresh<'a> {
+    /// The score of the chance that so many hours bring a new template.
+    fn rarity(&self, hours: f64) -> f64 {
+        tail::score(1.0 - (-self.rate() * hours).exp())
+    }
+
+    fn judge<'a>(
+        &self,
+        id: TemplateId,
+        stat: &'a TemplateStat,
+        hours: f64,
+        closing: &Closing<'_>,
+    ) -> Fresh<'a> {
         let text = (closing.text_of)(id).unwrap_or_default();
-        let chance = 1.0 - (-self.rate() * hours.max(1.0 / 60.0)).exp();
-        let score = score(tail::score(chance), words::weight(&text), level_weight(stat.level));
+        let rarity = self.rarity(hours.max(1.0 / 60.0));
+        let score = score(rarity, words::weight(&text), level_weight(stat.level));
         Fresh { id, stat, text, score }
     }
 }

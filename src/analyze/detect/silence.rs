@@ -35,7 +35,7 @@ const MAX_STREAMS: usize = 32;
 const MAX_TEMPLATES: usize = 128;
 /// Bytes of a kept line.
 const MAX_QUOTE: usize = 300;
-/// Things that were heard last within this time stopped together.
+/// What was heard last within this time, and that in which it usually comes, stopped together.
 const TOGETHER: Duration = Duration::from_secs(90);
 /// How soon a silence that is not odd enough yet is asked about again.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -95,21 +95,20 @@ impl Silence {
             if current.block != line.at.block {
                 current.block = line.at.block;
                 current.last = current.last.max(received);
-                current.quote = shortened(quote(line.labels, line.timestamp, line.raw));
+                current.quote = shortened(quote(line));
             }
             return;
         }
         self.awake.get_or_insert(received);
         if let Some(known) = self.heard.iter().position(|heard| heard.labels == *line.labels) {
-            let end = self.heard.len() - 1;
-            self.heard.swap(known, end);
+            // To the end, where the next line of the same stream finds it at once.
+            let mut heard = self.heard.swap_remove(known);
+            heard.last = heard.last.max(received);
+            self.heard.push(heard);
         } else if self.heard.len() < MAX_STREAMS {
             let (labels, block) = (line.labels.clone(), line.at.block);
-            let quote = shortened(quote(line.labels, line.timestamp, line.raw));
+            let quote = shortened(quote(line));
             self.heard.push(Heard { labels, first: received, last: received, block, quote });
-        }
-        if let Some(current) = self.heard.last_mut() {
-            current.last = current.last.max(received);
         }
     }
 
@@ -129,11 +128,7 @@ impl Silence {
     }
 
     /// Time passes without a window.
-    pub fn tick(
-        &mut self,
-        tick: &Tick<'_>,
-        text_of: &dyn Fn(TemplateId) -> Option<String>,
-    ) -> Vec<Evidence> {
+    pub fn tick(&mut self, tick: &Tick<'_>, text_of: &dyn Fn(TemplateId) -> Option<String>) -> Vec<Evidence> {
         self.awake.get_or_insert(tick.now);
         if tick.now < self.next { Vec::new() } else { self.ask(tick, text_of) }
     }
@@ -237,7 +232,9 @@ impl Silence {
         let mut missing = Vec::new();
         self.next = Timestamp::MAX;
         for (key, watch) in &self.watches {
-            let Some(patience) = watch.patience(least).filter(|_| watch.missing_since.is_none()) else { continue };
+            let Some(patience) = watch.patience(least).filter(|_| watch.missing_since.is_none()) else {
+                continue;
+            };
             let silent = now.since(watch.last.max(awake));
             if silent < patience {
                 self.next = self.next.min(watch.last.max(awake).plus(patience));
@@ -272,7 +269,8 @@ impl Silence {
             };
             covers && other.kind < watch.kind && other.patience(least).is_some()
         };
-        !self.watches.values().any(|other| is_above(other) && other.last.since(watch.last) < TOGETHER)
+        let together = TOGETHER + watch.usual();
+        !self.watches.values().any(|other| is_above(other) && other.last.since(watch.last) < together)
     }
 }
 

@@ -7,8 +7,11 @@
 
 use std::time::Duration;
 
-use super::pack::{Packer, Unpacker};
-use crate::model::Timestamp;
+use super::{
+    memory::Part,
+    pack::{Packer, Unpacker},
+};
+use crate::{model::Timestamp, store::memory::MemoryRow};
 
 /// Differences looked at per window: a median of 64 is good to a few percent.
 const SAMPLES: usize = 64;
@@ -24,6 +27,7 @@ const LAYOUT: u8 = 1;
 /// The usual difference between the time of a line and its arrival, for one group.
 #[derive(Clone, Debug, Default)]
 pub struct Skew {
+    /// Nanoseconds from a line's time to its arrival; negative when the host's clock is ahead.
     usual: i64,
     /// Seconds; oldest first.
     medians: Vec<i64>,
@@ -48,11 +52,6 @@ impl Skew {
         Duration::from_nanos(offset.saturating_sub(self.usual).unsigned_abs()) > settle
     }
 
-    /// The usual time from a line's own time to its arrival, in nanoseconds; negative when the host's clock is ahead.
-    pub fn usual_nanos(&self) -> i64 {
-        self.usual
-    }
-
     /// Ends a window that closed at `closed`.
     pub fn close(&mut self, closed: Timestamp) {
         let is_due = self.remembered.is_none_or(|last| closed.since(last) >= MEDIAN_EVERY);
@@ -66,10 +65,10 @@ impl Skew {
         (self.seen, self.stride) = (0, 0);
     }
 
-    /// The row, if it changed since it was last asked for.
-    pub fn save(&mut self) -> Option<Vec<u8>> {
+    /// Appends the row, if it changed since the last call.
+    pub fn save(&mut self, out: &mut Vec<MemoryRow>) {
         if !std::mem::take(&mut self.is_dirty) {
-            return None;
+            return;
         }
         let mut row = Packer::new(LAYOUT);
         row.time(self.remembered.unwrap_or_default());
@@ -77,7 +76,7 @@ impl Skew {
         for median in &self.medians {
             row.number(median.saturating_add(MAX_OFFSET_SECS).unsigned_abs());
         }
-        Some(row.finish())
+        out.push(MemoryRow { part: Part::Skew.number(), key: 0, state: Some(row.finish()) });
     }
 
     /// Takes a row back; a damaged one is passed over.
@@ -173,7 +172,7 @@ mod tests {
         let mut skew = Skew::default();
         assert_eq!(minute(&mut skew, 0, -7_200), 10, "nothing is known yet");
         assert_eq!(minute(&mut skew, 1, -7_201), 0);
-        assert_eq!(skew.usual_nanos(), -7_200_000_000_000);
+        assert_eq!(skew.usual, -7_200_000_000_000);
         assert_eq!(minute(&mut skew, 2, 0), 10);
     }
 
@@ -196,13 +195,16 @@ mod tests {
     #[test]
     fn a_restart_goes_on_with_what_was_usual() {
         let mut before = Skew::default();
-        assert_eq!(before.save(), None);
         (0..30).for_each(|n| _ = minute(&mut before, n, 3_600 + n));
-        let row = before.save().unwrap();
+        let mut rows = Vec::new();
+        before.save(&mut rows);
+        before.save(&mut rows);
+        assert_eq!(rows.len(), 1);
+        let row = rows[0].state.clone().unwrap();
         let mut after = Skew::default();
         after.restore(&row);
         after.restore(&[9, 9]);
-        assert_eq!(after.usual_nanos(), before.usual_nanos());
+        assert_eq!(after.usual, before.usual);
         assert_eq!(minute(&mut after, 31, 7_200), minute(&mut before, 31, 7_200));
         assert_eq!(after.medians, before.medians);
     }

@@ -24,8 +24,10 @@ const MIN_VARIATION: f64 = 0.2;
 /// Windows with lines after which a silence counts as ended.
 const BACK_FOR_GOOD: u8 = 3;
 /// How long it is remembered that something came back, and how patient that makes at most.
-const FLAPPING: Duration = Duration::from_secs(86_400);
+const FLAPPING: Duration = Duration::from_secs(7 * 86_400);
 const MAX_FLAPS: u8 = 5;
+/// A silence that was told so many times lately is how things are: from then on it is learnt like any other.
+const USUAL_AFTER: u8 = 2;
 /// Layout of the row.
 const LAYOUT: u8 = 1;
 
@@ -93,9 +95,14 @@ impl Watch {
     /// Heard from `first` to `last`; silences that began before `awake` were ours. Says since when it had been missing, if
     /// it is now back for good.
     pub fn hear(&mut self, first: Timestamp, last: Timestamp, awake: Timestamp) -> Option<Timestamp> {
+        let gap = first.since(self.last).max(self.kind.breath());
         if let Some(since) = self.missing_since {
+            let is_steady = gap <= (self.usual() * 3).max(self.kind.breath() * 3);
+            self.back = if is_steady { self.back + 1 } else { 1 };
+            if self.flaps >= USUAL_AFTER && self.last >= awake {
+                self.gaps.learn(gap.as_secs_f64(), MEMORY);
+            }
             self.last = self.last.max(last);
-            self.back += 1;
             if self.back < BACK_FOR_GOOD {
                 return None;
             }
@@ -104,7 +111,6 @@ impl Watch {
             return Some(since);
         }
         if self.last >= awake {
-            let gap = first.since(self.last).max(self.kind.breath());
             self.gaps.learn(gap.as_secs_f64(), MEMORY);
         }
         if last.since(self.flapped) > FLAPPING {
@@ -270,9 +276,28 @@ mod tests {
         assert_eq!(watch.hear(back(1), back(1), at(0)), None);
         assert_eq!(watch.hear(back(2), back(2), at(0)), Some(gone));
         assert_eq!(watch.patience(LEAST), Some(LEAST * 2), "and the outage is not learnt as a usual silence");
-        let next_day = back(2).plus(Duration::from_secs(86_401));
-        watch.hear(next_day, next_day, next_day);
+        let next_week = back(2).plus(Duration::from_secs(7 * 86_400 + 1));
+        watch.hear(next_week, next_week, next_week);
         assert_eq!(watch.patience(LEAST), Some(LEAST));
+    }
+
+    #[test]
+    fn what_falls_silent_every_night_is_usual_after_the_third() {
+        let mut watch = heard(Kind::Host, [60; 600]);
+        let mut told = 0;
+        for _ in 0..6 {
+            let silent = Duration::from_secs(10 * 3_600);
+            if watch.patience(LEAST).is_some_and(|patience| patience <= silent) {
+                watch.miss();
+                told += 1;
+            }
+            let morning = watch.last.plus(silent);
+            (0..600).for_each(|n| {
+                let now = morning.plus(Duration::from_secs(n * 60));
+                watch.hear(now, now, at(0));
+            });
+        }
+        assert_eq!(told, 3);
     }
 
     #[test]
