@@ -7,6 +7,7 @@ mod finding;
 mod labels;
 mod learning;
 mod line;
+mod note;
 mod selector;
 mod severity;
 mod tenant;
@@ -20,6 +21,7 @@ pub use finding::{EvidenceLine, Finding, FindingDraft, FindingId, FindingStatus,
 pub use labels::{DuplicateLabel, LabelPairs, Labels};
 pub use learning::Learning;
 pub use line::{LineRef, StreamId, TemplateId};
+pub use note::{BadNote, NOTE_BODY_MAX, Note, NoteDraft, NoteRef, NoteSection};
 pub use selector::{Selector, SelectorError};
 pub use severity::Severity;
 pub use tenant::{BadTenant, TenantId};
