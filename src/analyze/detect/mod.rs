@@ -7,6 +7,7 @@
 mod ensemble;
 mod evidence;
 mod memory;
+pub mod parameter;
 mod settings;
 
 pub use ensemble::combine;
