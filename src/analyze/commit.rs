@@ -42,6 +42,7 @@ struct ClosedWindow {
 struct ClosedGroup {
     position: position::Group,
     counts: Vec<(TemplateId, u64, Timestamp)>,
+    seen: Vec<(TemplateId, bool)>,
     memory: Vec<MemoryRow>,
 }
 
@@ -63,10 +64,11 @@ impl Commit {
         }
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
-        for ClosedGroup { position, counts, memory } in &self.groups {
+        for ClosedGroup { position, counts, seen, memory } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
+                template::count_windows(tx, seen, self.now)?;
             }
             position::set_group(tx, position)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
@@ -85,13 +87,13 @@ impl Analyzer {
         let mut commit = self.empty_commit(now);
         for key in keys {
             let Some(closed) = self.engine.close(key, self.read, now) else { continue };
-            let Closed { key, window, findings, exhibit, counts, carried, memory } = closed;
+            let Closed { key, window, findings, exhibit, counts, seen, carried, memory } = closed;
             let state = closing_state(&window, &findings, self.engine.settings.ask_model);
             let mut ended = closed_window(&key, &window, findings, state, now);
             ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
             commit.windows.push(ended);
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
-            commit.groups.push(ClosedGroup { position, counts, memory });
+            commit.groups.push(ClosedGroup { position, counts, seen, memory });
         }
         commit.templates = self.engine.template_changes();
         commit.position = Some(self.engine.settled(self.read));
