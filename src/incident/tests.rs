@@ -72,6 +72,7 @@ impl<'a> Case<'a> {
                 timestamp_ns: at,
                 line,
                 template: None,
+                at: None,
             }],
             source_ips: set(self.ip),
             users: set(self.user),

@@ -11,6 +11,7 @@ pub mod finding;
 pub mod incident;
 pub mod line;
 pub mod maintenance;
+pub mod memory;
 pub mod model_call;
 pub mod normal;
 pub mod position;

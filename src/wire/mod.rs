@@ -4,6 +4,8 @@ pub mod encode;
 pub mod envelope;
 pub mod labels;
 pub mod level;
+pub mod name;
+pub mod otlp;
 pub mod push;
 
 mod json;
