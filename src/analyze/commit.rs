@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{
-    engine::{Closed, TemplateChanges},
+    engine::{Closed, Silent, TemplateChanges},
     group::GroupKey,
     step::Analyzer,
     window::OpenWindow,
@@ -26,6 +26,7 @@ use crate::{
 pub struct Commit {
     windows: Vec<ClosedWindow>,
     groups: Vec<ClosedGroup>,
+    silent: Vec<SilentGroup>,
     templates: TemplateChanges,
     position: Option<u64>,
     dedup: std::time::Duration,
@@ -43,6 +44,14 @@ struct ClosedGroup {
     position: position::Group,
     counts: Vec<(TemplateId, u64, Timestamp)>,
     seen: Vec<(TemplateId, bool)>,
+    memory: Vec<MemoryRow>,
+    over: Vec<(String, Timestamp)>,
+}
+
+/// A group that has something to say though no line came.
+struct SilentGroup {
+    source: Source,
+    findings: Vec<FindingDraft>,
     memory: Vec<MemoryRow>,
 }
 
@@ -62,10 +71,16 @@ impl Commit {
                 written.findings.push((closed.draft.tenant, id, applied));
             }
         }
+        for SilentGroup { source, findings, memory } in &self.silent {
+            for (id, applied) in finding::apply(tx, source, findings, self.dedup, self.now)? {
+                written.findings.push((source.tenant, id, applied));
+            }
+            memory::put(tx, source.tenant, &source.group, memory)?;
+        }
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
         alias::put(tx, &self.templates.merged)?;
-        for ClosedGroup { position, counts, seen, memory } in &self.groups {
+        for ClosedGroup { position, counts, seen, memory, over } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
@@ -73,6 +88,11 @@ impl Commit {
             }
             position::set_group(tx, position, self.now)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
+            for (fingerprint, at) in over {
+                let over = finding::recover(tx, position.tenant, fingerprint, *at, self.now)?;
+                let over = over.into_iter().map(|finding| (position.tenant, finding.id, Applied::Joined));
+                written.findings.extend(over);
+            }
         }
         template::remove(tx, &self.templates.evicted)?;
         if let Some(seq) = self.position {
@@ -88,13 +108,13 @@ impl Analyzer {
         let mut commit = self.empty_commit(now);
         for key in keys {
             let Some(closed) = self.engine.close(key, self.read, now) else { continue };
-            let Closed { key, window, findings, exhibit, counts, seen, carried, memory } = closed;
+            let Closed { key, window, findings, exhibit, counts, seen, carried, memory, over } = closed;
             let state = closing_state(&window, &findings, self.engine.settings.ask_model);
             let mut ended = closed_window(&key, &window, findings, state, now);
             ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
             commit.windows.push(ended);
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
-            commit.groups.push(ClosedGroup { position, counts, seen, memory });
+            commit.groups.push(ClosedGroup { position, counts, seen, memory, over });
         }
         commit.templates = self.engine.template_changes();
         commit.position = Some(self.engine.settled(self.read));
@@ -114,6 +134,22 @@ impl Analyzer {
             if let Some(since) = since {
                 self.metrics.observe_urgent(now.since(since));
             }
+        }
+        self.write(commit)
+    }
+
+    /// Writes what is missing in groups that have no open window.
+    pub(super) fn write_silent(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let silent = self.engine.silent(now);
+        if silent.is_empty() {
+            return Ok(());
+        }
+        let mut commit = self.empty_commit(now);
+        for Silent { key, findings, memory } in silent {
+            let from = findings.iter().map(|draft| draft.first_seen).min().unwrap_or(now);
+            let window = FindingWindow { from, to: now, lines: 0, suspicious: 0 };
+            let source = Source { tenant: key.0, group: key.1, first_seq: self.read, window };
+            commit.silent.push(SilentGroup { source, findings, memory });
         }
         self.write(commit)
     }
@@ -168,6 +204,7 @@ impl Analyzer {
         Commit {
             windows: Vec::new(),
             groups: Vec::new(),
+            silent: Vec::new(),
             templates: TemplateChanges::default(),
             position: None,
             dedup: self.engine.settings.dedup,

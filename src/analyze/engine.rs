@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::{
     Settings,
-    detect::{Closing, Sighting},
+    detect::{self, Closing, GroupDetect, Sighting, Tick},
     digest,
     exhibit::Exhibit,
     group::{Group, GroupKey, Groups, StreamContext, group_name},
@@ -96,6 +96,18 @@ pub struct Closed {
     /// The rule state carried on.
     pub carried: Vec<u8>,
     /// What the detectors have learnt.
+    pub memory: Vec<MemoryRow>,
+    /// Findings that are over, by their fingerprint, and when that was: what was missing is back.
+    pub over: Vec<(String, Timestamp)>,
+}
+
+/// What a group has to say though no line came.
+pub struct Silent {
+    /// The group.
+    pub key: GroupKey,
+    /// What is missing, with the last lines there were.
+    pub findings: Vec<FindingDraft>,
+    /// What the detectors remember of having said it.
     pub memory: Vec<MemoryRow>,
 }
 
@@ -302,7 +314,55 @@ impl Engine {
         group.urgent_since = None;
         let carried = serde_json::to_vec(&group.sift).unwrap_or_default();
         let memory = group.detect.save();
-        Some(Closed { key: key.clone(), window: open, findings, exhibit, counts, seen, carried, memory })
+        let returns = group.detect.take_returns().into_iter();
+        let over = returns
+            .map(|back| (judge::fingerprint(detect::SILENCE, &key.1, &back.subject), back.at))
+            .collect();
+        Some(Closed {
+            key: key.clone(),
+            window: open,
+            findings,
+            exhibit,
+            counts,
+            seen,
+            carried,
+            memory,
+            over,
+        })
+    }
+
+    /// What is missing at `now` in groups without an open window. Only to be asked while no line waits to be read.
+    pub fn silent(&mut self, now: Timestamp) -> Vec<Silent> {
+        if !self.settings.detect.enabled {
+            return Vec::new();
+        }
+        let heard = last_heard(&self.groups);
+        let mut silent = Vec::new();
+        let (miners, settings) = (&self.miners, &self.settings.detect);
+        for (key, group) in self.groups.iter_mut().filter(|(_, group)| group.window.is_none()) {
+            let miner = miners.get(&key.0);
+            let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
+            let own = group.detect.last_heard();
+            let others = heard.get(&key.0).and_then(|tenant| tenant.others(own));
+            let tick = Tick { settings, now, group: &key.1, others };
+            let evidence = group.detect.tick(&tick, &text_of);
+            if evidence.is_empty() {
+                continue;
+            }
+            let window = OpenWindow::open(group.seq, now);
+            let closing = Closing {
+                settings,
+                group: &key.1,
+                window: &window,
+                now,
+                text_of: &text_of,
+                resolve: &|id| id,
+            };
+            let findings = judge::judge(Vec::new(), evidence, &closing);
+            silent.push(Silent { key: key.clone(), findings, memory: group.detect.save() });
+        }
+        silent.sort_by(|a, b| a.key.cmp(&b.key));
+        silent
     }
 
     /// The groups in which an urgent rule spoke and may be written at `now`.
@@ -358,6 +418,38 @@ impl Engine {
     }
 }
 
+/// When the groups of a tenant were last heard of.
+#[derive(Default)]
+struct LastHeard {
+    groups: usize,
+    latest: Option<Timestamp>,
+    second: Option<Timestamp>,
+}
+
+impl LastHeard {
+    /// The latest of all groups but one, and how many those are.
+    fn others(&self, own: Option<Timestamp>) -> Option<(Timestamp, usize)> {
+        let own = own?;
+        let latest = if self.latest == Some(own) { self.second } else { self.latest };
+        Some((latest?, self.groups.checked_sub(1)?))
+    }
+}
+
+fn last_heard(groups: &Groups) -> FxHashMap<i64, LastHeard> {
+    let mut heard: FxHashMap<i64, LastHeard> = FxHashMap::default();
+    for (key, group) in groups.iter() {
+        let Some(last) = group.detect.last_heard() else { continue };
+        let tenant = heard.entry(key.0).or_default();
+        tenant.groups += 1;
+        if tenant.latest.is_none_or(|latest| last > latest) {
+            tenant.second = tenant.latest.replace(last);
+        } else if tenant.second.is_none_or(|second| last > second) {
+            tenant.second = Some(last);
+        }
+    }
+    heard
+}
+
 /// Reads lines of one stream: mine, sift, count, detect.
 struct Reader<'a> {
     miner: &'a mut Miner,
@@ -365,7 +457,7 @@ struct Reader<'a> {
     context: &'a StreamContext,
     sift: &'a mut GroupSift,
     window: &'a mut OpenWindow,
-    detect: &'a mut super::detect::GroupDetect,
+    detect: &'a mut GroupDetect,
     settings: &'a Settings,
 }
 

@@ -88,6 +88,11 @@ impl Groups {
         self.by_name.iter()
     }
 
+    /// Every group with its name, to be changed; in no particular order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&GroupKey, &mut Group)> {
+        self.by_name.iter_mut()
+    }
+
     /// Every group, in no particular order.
     pub fn values(&self) -> impl Iterator<Item = &Group> {
         self.by_name.values()

@@ -43,6 +43,8 @@ const SWEEP: Duration = Duration::from_secs(3600);
 const SWEEP_GROUPS: usize = 1_000;
 /// How long to wait for company after a push before looking at it; keeps single pushes from costing a wake-up each.
 const GATHER: Duration = Duration::from_millis(50);
+/// How often groups without lines are asked what is missing.
+const TICK: Duration = Duration::from_secs(60);
 /// How often due windows are looked for while nothing arrives.
 const IDLE_TICK: Duration = Duration::from_millis(500);
 
@@ -62,6 +64,8 @@ pub struct Analyzer {
     clock: Clock,
     pub(super) engine: Engine,
     streams: FxHashMap<StreamId, Arc<StreamContext>>,
+    /// What is missing is not asked before this time.
+    next_tick: Timestamp,
     /// Silent groups are not looked for before this time.
     next_sweep: Timestamp,
     /// The last block taken into windows.
@@ -104,6 +108,7 @@ impl Analyzer {
             metrics,
             clock,
             streams: FxHashMap::default(),
+            next_tick: Timestamp::MIN,
             next_sweep: Timestamp::MIN,
             read,
             saved: read,
@@ -137,6 +142,10 @@ impl Analyzer {
         self.close_due(now)?;
         self.metrics.observe_lag(Duration::ZERO);
         self.save_position(now)?;
+        if now >= self.next_tick {
+            self.next_tick = now.plus(TICK);
+            self.write_silent(now)?;
+        }
         self.forget_silent(now)?;
         Ok(Progress::Idle)
     }
