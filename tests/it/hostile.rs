@@ -263,6 +263,9 @@ fn check_questions(server: &TestServer, model: &FakeService) {
     let asked: Vec<String> = model.requests().iter().filter(|r| !is_screening(r)).map(question).collect();
     assert!(asked.len() >= LINES.lines().count(), "{} questions", asked.len());
     assert!(asked.iter().any(|text| text.contains("⟦RELATED") && text.contains(" visits with ")));
+    for mask in ["[secret]", "[cookie]", "[card]", "[email]", "[private-key]", "[hash]"] {
+        assert!(asked.iter().any(|text| text.contains(mask)), "{mask} shows that the line was there");
+    }
     assert!(asked.iter().any(|text| text.contains("Note \"sshd here\"")));
     assert!(asked.iter().any(|text| text.contains("Note \"h000 and h001\"")));
     let is_attack = |finding: &Value| {
