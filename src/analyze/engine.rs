@@ -404,7 +404,8 @@ impl Reader<'_> {
         };
         let level = self.window.add(&line, &seen);
         let mut surprise = 0.0;
-        if self.settings.detect.enabled {
+        let detect = &self.settings.detect;
+        if detect.enabled {
             let sighting = Sighting {
                 line: &line,
                 template,
@@ -413,9 +414,9 @@ impl Reader<'_> {
                 received: arrival,
                 hit: verdict.hit,
                 level,
-                is_late: false,
+                is_late: self.detect.is_late(detect, received.timestamp, arrival),
             };
-            surprise = self.detect.line(&self.settings.detect, &sighting);
+            surprise = self.detect.line(detect, &sighting);
         }
         watch.line(&Noted { line: &line, template, verdict: &verdict, surprise });
         verdict.urgent

@@ -55,6 +55,16 @@ impl Value {
     pub fn text<'m>(&self, message: &'m str) -> &'m str {
         message.get(self.start as usize..self.end as usize).unwrap_or("")
     }
+
+    /// Where its text begins in the message it was observed in, in bytes.
+    pub fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    /// Where its text ends.
+    pub fn end(&self) -> usize {
+        self.end as usize
+    }
 }
 
 /// Reusable buffers; grows to the limits once.
