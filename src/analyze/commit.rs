@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{
     engine::{Closed, TemplateChanges},
     group::GroupKey,
+    quiet::Quiet,
     step::Analyzer,
     window::OpenWindow,
 };
@@ -26,6 +27,8 @@ use crate::{
 pub struct Commit {
     windows: Vec<ClosedWindow>,
     groups: Vec<ClosedGroup>,
+    quiet: Vec<Quiet>,
+    forgotten: Vec<GroupKey>,
     templates: TemplateChanges,
     position: Option<u64>,
     dedup: std::time::Duration,
@@ -73,6 +76,15 @@ impl Commit {
             position::set_group(tx, position)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
         }
+        for Quiet { source, findings, memory } in &self.quiet {
+            memory::put(tx, source.tenant, &source.group, memory)?;
+            for (id, applied) in finding::apply(tx, source, findings, self.dedup, self.now)? {
+                written.findings.push((source.tenant, id, applied));
+            }
+        }
+        for (tenant, group) in &self.forgotten {
+            memory::remove(tx, *tenant, group)?;
+        }
         template::remove(tx, &self.templates.evicted)?;
         if let Some(seq) = self.position {
             position::set(tx, position::name::ANALYZE, seq, self.now)?;
@@ -95,6 +107,7 @@ impl Analyzer {
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
             commit.groups.push(ClosedGroup { position, counts, seen, memory });
         }
+        commit.forgotten = self.engine.forget_excess();
         commit.templates = self.engine.template_changes();
         commit.position = Some(self.engine.settled(self.read));
         commit
@@ -114,6 +127,16 @@ impl Analyzer {
                 self.metrics.observe_urgent(now.since(since));
             }
         }
+        self.write(commit)
+    }
+
+    /// Writes what is to be said of groups that say nothing themselves.
+    pub(super) fn write_quiet(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let quiet = self.engine.tick(self.read, now);
+        if quiet.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit { quiet, ..self.empty_commit(now) };
         self.write(commit)
     }
 
@@ -167,6 +190,8 @@ impl Analyzer {
         Commit {
             windows: Vec::new(),
             groups: Vec::new(),
+            quiet: Vec::new(),
+            forgotten: Vec::new(),
             templates: TemplateChanges::default(),
             position: None,
             dedup: self.engine.settings.dedup,

@@ -112,9 +112,11 @@ pub struct Engine {
     pub(super) settings: Settings,
     pub(super) sifter: Arc<Sifter>,
     ids: Arc<AtomicU64>,
-    miners: FxHashMap<i64, Miner>,
+    pub(super) miners: FxHashMap<i64, Miner>,
     pub(super) groups: Groups,
     open_templates: usize,
+    /// Memory that everything takes that detectors have learnt.
+    pub(super) learnt_bytes: usize,
     /// No window is due before this time.
     next_due: Timestamp,
 }
@@ -130,6 +132,7 @@ impl Engine {
             miners: FxHashMap::default(),
             groups: carried.groups.into_iter().map(restored_group).collect(),
             open_templates: 0,
+            learnt_bytes: 0,
             next_due: Timestamp::MAX,
         };
         let mut by_tenant: FxHashMap<i64, Vec<template::TemplateRow>> = FxHashMap::default();
@@ -144,6 +147,8 @@ impl Engine {
                 group.detect.restore(&row);
             }
         }
+        let keys: Vec<GroupKey> = engine.groups.iter().map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| engine.weigh(key));
         engine
     }
 
@@ -258,6 +263,7 @@ impl Engine {
         group.urgent_since = None;
         let carried = serde_json::to_vec(&group.sift).unwrap_or_default();
         let memory = group.detect.save();
+        self.weigh(key);
         Some(Closed { key: key.clone(), window: open, findings, exhibit, counts, seen, carried, memory })
     }
 

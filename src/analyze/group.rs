@@ -23,6 +23,8 @@ pub struct Group {
     pub sift: GroupSift,
     /// What the detectors have learnt.
     pub detect: GroupDetect,
+    /// The memory that takes, when it was last weighed.
+    pub learnt_bytes: usize,
     /// The open window, if lines came since the last one was closed.
     pub window: Option<OpenWindow>,
     /// An urgent finding waits to be written since the arrival of this push.
@@ -64,6 +66,11 @@ impl Groups {
     /// Every group with its name.
     pub fn iter(&self) -> impl Iterator<Item = (&GroupKey, &Group)> {
         self.list.iter().map(|(key, group)| (key, group))
+    }
+
+    /// Every group with its name, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&GroupKey, &mut Group)> {
+        self.list.iter_mut().map(|(key, group)| (&*key, group))
     }
 
     /// Every group.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::detect::{Closing, Evidence, combine};
+use super::detect::{Closing, DRIFT, EVERYTHING, Evidence, combine};
 use crate::{
     model::{Category, EvidenceLine, FindingDraft, Origin, Severity},
     wire::level::{self, Level},
@@ -99,12 +99,13 @@ fn finding(mut evidence: Vec<Evidence>, closing: &Closing<'_>) -> Option<Finding
     let is_bad = lines.iter().any(|line| level(line) >= Level::Error);
     let severity = match score >= SURE && (is_bad || detectors.len() > 1) {
         true => Severity::Medium,
+        false if lead.detector == DRIFT => Severity::Info, // news
         false => Severity::Low,
     };
-    let host = closing.group;
+    let host = if lead.subject == EVERYTHING { "" } else { closing.group };
     let hosts: BTreeSet<String> = (!host.is_empty()).then(|| host.to_owned()).into_iter().collect();
     Some(FindingDraft {
-        fingerprint: format!("anomaly/{}/{host}/{}", lead.detector, lead.subject),
+        fingerprint: fingerprint(lead.detector, host, &lead.subject),
         title: title(lead, host),
         severity,
         category: Category::Anomaly,
@@ -122,6 +123,11 @@ fn finding(mut evidence: Vec<Evidence>, closing: &Closing<'_>) -> Option<Finding
         users: evidence.iter().flat_map(|e| &e.users).cloned().collect(),
         evidence: lines,
     })
+}
+
+/// What names the finding of a detector's subject on a host.
+pub fn fingerprint(detector: &str, host: &str, subject: &str) -> String {
+    format!("anomaly/{detector}/{host}/{subject}")
 }
 
 /// Everything at once is one thing: as after an update, or when a machine fails.
