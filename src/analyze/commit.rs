@@ -15,7 +15,7 @@ use super::{
 use crate::{
     model::{FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId, WindowState},
     store::{
-        Change, StoreError, Transaction,
+        Change, StoreError, Transaction, alias,
         finding::{self, Applied, Source},
         memory::{self, MemoryRow},
         position, template,
@@ -28,7 +28,6 @@ pub struct Commit {
     windows: Vec<ClosedWindow>,
     groups: Vec<ClosedGroup>,
     quiet: Vec<Quiet>,
-    forgotten: Vec<GroupKey>,
     templates: TemplateChanges,
     position: Option<u64>,
     dedup: std::time::Duration,
@@ -67,13 +66,14 @@ impl Commit {
         }
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
+        alias::put(tx, &self.templates.merged)?;
         for ClosedGroup { position, counts, seen, memory } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
                 template::count_windows(tx, seen, self.now)?;
             }
-            position::set_group(tx, position)?;
+            position::set_group(tx, position, self.now)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
         }
         for Quiet { source, findings, memory } in &self.quiet {
@@ -81,9 +81,6 @@ impl Commit {
             for (id, applied) in finding::apply(tx, source, findings, self.dedup, self.now)? {
                 written.findings.push((source.tenant, id, applied));
             }
-        }
-        for (tenant, group) in &self.forgotten {
-            memory::remove(tx, *tenant, group)?;
         }
         template::remove(tx, &self.templates.evicted)?;
         if let Some(seq) = self.position {
@@ -107,7 +104,6 @@ impl Analyzer {
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
             commit.groups.push(ClosedGroup { position, counts, seen, memory });
         }
-        commit.forgotten = self.engine.forget_excess();
         commit.templates = self.engine.template_changes();
         commit.position = Some(self.engine.settled(self.read));
         commit
@@ -191,7 +187,6 @@ impl Analyzer {
             windows: Vec::new(),
             groups: Vec::new(),
             quiet: Vec::new(),
-            forgotten: Vec::new(),
             templates: TemplateChanges::default(),
             position: None,
             dedup: self.engine.settings.dedup,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    detect::{Closing, EVERYTHING, GroupDetect, Tick},
+    detect::{Closing, EVERYTHING, Tick},
     engine::Engine,
     group::{Group, GroupKey},
     judge,
@@ -89,37 +89,6 @@ impl Engine {
         }
         quiet.sort_by(|a, b| (a.source.tenant, &a.source.group).cmp(&(b.source.tenant, &b.source.group)));
         quiet
-    }
-
-    /// Forgets what was learnt of groups, longest unheard first, when all that is learnt takes too much memory. They are
-    /// learnt anew should they speak again; until then only rules watch them. Says which.
-    pub fn forget_excess(&mut self) -> Vec<GroupKey> {
-        let max = self.settings.detect.max_bytes;
-        if self.learnt_bytes <= max {
-            return Vec::new();
-        }
-        let mut order: Vec<_> = self
-            .groups
-            .iter()
-            .map(|(key, group)| (last_heard(group), key.clone(), group.learnt_bytes))
-            .collect();
-        order.sort();
-        let mut forgotten = Vec::new();
-        for (_, key, bytes) in order {
-            if self.learnt_bytes <= max - max / 10 {
-                break;
-            }
-            if let Some(group) = self.groups.get_mut(&key).filter(|_| bytes > 0) {
-                (group.detect, group.learnt_bytes) = (GroupDetect::default(), 0);
-                self.learnt_bytes = self.learnt_bytes.saturating_sub(bytes);
-                forgotten.push(key);
-            }
-        }
-        tracing::warn!(
-            groups = forgotten.len(),
-            "what detectors have learnt of these groups was forgotten, memory is full"
-        );
-        forgotten
     }
 
     /// Notes how much memory a group has come to take.
@@ -227,19 +196,18 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_by_forgetting_those_unheard_for_longest() {
+    fn what_is_learnt_is_bounded_by_giving_up_those_silent_for_longest() {
         let mut hosts = Hosts::new();
         hosts.minutes(3, &["a", "b", "c", "d"]);
         hosts.minutes(30, &["b", "c", "d"]);
-        assert_eq!(hosts.engine.forget_excess(), []);
+        hosts.minutes(2, &[]);
+        hosts.engine.evict();
+        assert_eq!(hosts.engine.groups.len(), 4);
         hosts.engine.settings.detect.max_bytes = hosts.engine.learnt_bytes - 1;
-        assert_eq!(hosts.engine.forget_excess(), [(1, "a".to_owned())]);
-        assert_eq!(hosts.engine.forget_excess(), []);
-        let of = |engine: &Engine, name: &str| {
-            engine.groups.iter().find(|(key, _)| key.1 == name).map(|(_, group)| group.detect.last_heard())
-        };
-        assert_eq!(of(&hosts.engine, "a"), Some(None));
-        assert!(of(&hosts.engine, "b").unwrap().is_some());
+        assert!(hosts.engine.is_overfull());
+        hosts.engine.evict();
+        assert!(!hosts.engine.has(&(1, "a".to_owned())) && !hosts.engine.is_overfull());
+        assert_eq!(hosts.engine.groups.len(), 3);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! and real lines. Memory is bounded, deterministic, and written row by row with the window that changed it; after a
 //! crash the window's lines are read again from there.
 
+pub mod parameter;
+
 mod adwin;
 mod count;
 mod drift;

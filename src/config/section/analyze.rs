@@ -24,6 +24,7 @@ pub(in crate::config) struct Raw {
     dedup: Option<Span>,
     urgent_interval: Option<Span>,
     max_open_templates: Option<Size>,
+    max_groups: Option<Size>,
     mine: RawMine,
     detect: RawDetect,
 }
@@ -62,6 +63,7 @@ pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
     put(&mut settings.dedup, raw.dedup);
     put(&mut settings.urgent_interval, raw.urgent_interval);
     put(&mut settings.max_open_templates, raw.max_open_templates);
+    put(&mut settings.max_groups, raw.max_groups);
     mine(&raw.mine, &mut settings.mine, context);
     detect(raw.detect, &mut settings.detect, context);
     if settings.window.is_zero() {
@@ -69,6 +71,7 @@ pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
     }
     context.positive("analyze.max_window_lines", settings.max_window_lines);
     context.positive("analyze.max_open_templates", settings.max_open_templates as u64);
+    context.positive("analyze.max_groups", settings.max_groups as u64);
     settings
 }
 
