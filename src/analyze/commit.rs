@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::{
-    engine::{Closed, Silent, TemplateChanges},
+    engine::{Closed, TemplateChanges},
     group::GroupKey,
+    quiet::Quiet,
     step::Analyzer,
     window::OpenWindow,
 };
@@ -26,7 +27,7 @@ use crate::{
 pub struct Commit {
     windows: Vec<ClosedWindow>,
     groups: Vec<ClosedGroup>,
-    silent: Vec<SilentGroup>,
+    quiet: Vec<Quiet>,
     templates: TemplateChanges,
     position: Option<u64>,
     dedup: std::time::Duration,
@@ -48,13 +49,6 @@ struct ClosedGroup {
     over: Vec<(String, Timestamp)>,
 }
 
-/// A group that has something to say though no line came.
-struct SilentGroup {
-    source: Source,
-    findings: Vec<FindingDraft>,
-    memory: Vec<MemoryRow>,
-}
-
 /// What a commit did.
 struct Written {
     windows: Vec<(i64, WindowId, WindowState)>,
@@ -71,12 +65,6 @@ impl Commit {
                 written.findings.push((closed.draft.tenant, id, applied));
             }
         }
-        for SilentGroup { source, findings, memory } in &self.silent {
-            for (id, applied) in finding::apply(tx, source, findings, self.dedup, self.now)? {
-                written.findings.push((source.tenant, id, applied));
-            }
-            memory::put(tx, source.tenant, &source.group, memory)?;
-        }
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
         alias::put(tx, &self.templates.merged)?;
@@ -92,6 +80,12 @@ impl Commit {
                 let over = finding::recover(tx, position.tenant, fingerprint, *at, self.now)?;
                 let over = over.into_iter().map(|finding| (position.tenant, finding.id, Applied::Joined));
                 written.findings.extend(over);
+            }
+        }
+        for Quiet { source, findings, memory } in &self.quiet {
+            memory::put(tx, source.tenant, &source.group, memory)?;
+            for (id, applied) in finding::apply(tx, source, findings, self.dedup, self.now)? {
+                written.findings.push((source.tenant, id, applied));
             }
         }
         template::remove(tx, &self.templates.evicted)?;
@@ -138,19 +132,13 @@ impl Analyzer {
         self.write(commit)
     }
 
-    /// Writes what is missing in groups that have no open window.
-    pub(super) fn write_silent(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let silent = self.engine.silent(now);
-        if silent.is_empty() {
+    /// Writes what is to be said of groups that say nothing themselves.
+    pub(super) fn write_quiet(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let quiet = self.engine.tick(self.read, now);
+        if quiet.is_empty() {
             return Ok(());
         }
-        let mut commit = self.empty_commit(now);
-        for Silent { key, findings, memory } in silent {
-            let from = findings.iter().map(|draft| draft.first_seen).min().unwrap_or(now);
-            let window = FindingWindow { from, to: now, lines: 0, suspicious: 0 };
-            let source = Source { tenant: key.0, group: key.1, first_seq: self.read, window };
-            commit.silent.push(SilentGroup { source, findings, memory });
-        }
+        let commit = Commit { quiet, ..self.empty_commit(now) };
         self.write(commit)
     }
 
@@ -204,7 +192,7 @@ impl Analyzer {
         Commit {
             windows: Vec::new(),
             groups: Vec::new(),
-            silent: Vec::new(),
+            quiet: Vec::new(),
             templates: TemplateChanges::default(),
             position: None,
             dedup: self.engine.settings.dedup,

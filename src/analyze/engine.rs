@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::{
     Settings,
-    detect::{self, Closing, GroupDetect, Sighting, Tick},
+    detect::{self, Closing, GroupDetect, Sighting},
     digest,
     exhibit::Exhibit,
     group::{Group, GroupKey, Groups, StreamContext, group_name},
@@ -101,16 +101,6 @@ pub struct Closed {
     pub over: Vec<(String, Timestamp)>,
 }
 
-/// What a group has to say though no line came.
-pub struct Silent {
-    /// The group.
-    pub key: GroupKey,
-    /// What is missing, with the last lines there were.
-    pub findings: Vec<FindingDraft>,
-    /// What the detectors remember of having said it.
-    pub memory: Vec<MemoryRow>,
-}
-
 /// What became of the templates since the last time.
 #[derive(Default)]
 pub struct TemplateChanges {
@@ -127,9 +117,11 @@ pub struct Engine {
     pub(super) settings: Settings,
     pub(super) sifter: Arc<Sifter>,
     ids: Arc<AtomicU64>,
-    miners: FxHashMap<i64, Miner>,
+    pub(super) miners: FxHashMap<i64, Miner>,
     pub(super) groups: Groups,
     open_templates: usize,
+    /// Memory that everything takes that detectors have learnt.
+    pub(super) learnt_bytes: usize,
     /// No window is due before this time.
     next_due: Timestamp,
 }
@@ -148,6 +140,7 @@ impl Engine {
             miners: FxHashMap::default(),
             groups: carried.groups.into_iter().map(restored_group).collect(),
             open_templates: 0,
+            learnt_bytes: 0,
             next_due: Timestamp::MAX,
         };
         let mut by_tenant: FxHashMap<i64, Vec<template::TemplateRow>> = FxHashMap::default();
@@ -165,6 +158,8 @@ impl Engine {
                 group.detect.restore(&row);
             }
         }
+        let keys: Vec<GroupKey> = engine.groups.iter().map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| engine.weigh(key));
         engine
     }
 
@@ -187,19 +182,26 @@ impl Engine {
     pub fn restore_group(&mut self, group: position::Group, memory: &[MemoryRow]) {
         let (key, mut group) = restored_group(group);
         memory.iter().for_each(|row| group.detect.restore(row));
-        self.groups.insert(key, group);
+        self.groups.insert(key.clone(), group);
+        self.weigh(&key);
     }
 
     /// Gives up a group that has no open window; what it carries is its owner's to keep or forget.
     pub fn forget(&mut self, key: &GroupKey) {
         if !self.is_open(key) {
+            let learnt = self.groups.get(key).map_or(0, |group| group.learnt_bytes);
+            self.learnt_bytes = self.learnt_bytes.saturating_sub(learnt);
             self.groups.remove(key);
         }
     }
 
     /// Gives up the groups silent for longest when there are too many. What they carry must have been kept by now.
     pub fn evict(&mut self) {
-        self.groups.evict(self.settings.max_groups);
+        let max_bytes = self.settings.detect.max_bytes;
+        if self.groups.len() > self.settings.max_groups || self.learnt_bytes > max_bytes {
+            self.groups.evict(self.settings.max_groups, max_bytes);
+            self.learnt_bytes = self.groups.values().map(|group| group.learnt_bytes).sum();
+        }
     }
 
     /// What the lines of a label set have in common; to be kept by the caller.
@@ -268,7 +270,9 @@ impl Engine {
 
     /// Whether the open windows together hold too much and should be closed early.
     pub fn is_overfull(&self) -> bool {
-        self.open_templates > self.settings.max_open_templates || self.has_too_many_groups()
+        self.open_templates > self.settings.max_open_templates
+            || self.learnt_bytes > self.settings.detect.max_bytes
+            || self.has_too_many_groups()
     }
 
     /// Whether more groups have an open window than may be in memory.
@@ -318,51 +322,9 @@ impl Engine {
         let over = returns
             .map(|back| (judge::fingerprint(detect::SILENCE, &key.1, &back.subject), back.at))
             .collect();
-        Some(Closed {
-            key: key.clone(),
-            window: open,
-            findings,
-            exhibit,
-            counts,
-            seen,
-            carried,
-            memory,
-            over,
-        })
-    }
-
-    /// What is missing at `now` in groups without an open window. Only to be asked while no line waits to be read.
-    pub fn silent(&mut self, now: Timestamp) -> Vec<Silent> {
-        if !self.settings.detect.enabled {
-            return Vec::new();
-        }
-        let heard = last_heard(&self.groups);
-        let mut silent = Vec::new();
-        let (miners, settings) = (&self.miners, &self.settings.detect);
-        for (key, group) in self.groups.iter_mut().filter(|(_, group)| group.window.is_none()) {
-            let miner = miners.get(&key.0);
-            let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
-            let own = group.detect.last_heard();
-            let others = heard.get(&key.0).and_then(|tenant| tenant.others(own));
-            let tick = Tick { settings, now, group: &key.1, others };
-            let evidence = group.detect.tick(&tick, &text_of);
-            if evidence.is_empty() {
-                continue;
-            }
-            let window = OpenWindow::open(group.seq, now);
-            let closing = Closing {
-                settings,
-                group: &key.1,
-                window: &window,
-                now,
-                text_of: &text_of,
-                resolve: &|id| id,
-            };
-            let findings = judge::judge(Vec::new(), evidence, &closing);
-            silent.push(Silent { key: key.clone(), findings, memory: group.detect.save() });
-        }
-        silent.sort_by(|a, b| a.key.cmp(&b.key));
-        silent
+        self.weigh(key);
+        let key = key.clone();
+        Some(Closed { key, window: open, findings, exhibit, counts, seen, carried, memory, over })
     }
 
     /// The groups in which an urgent rule spoke and may be written at `now`.
@@ -416,38 +378,6 @@ impl Engine {
         let (settings, ids) = (&self.settings.mine, &self.ids);
         self.miners.entry(tenant).or_insert_with(|| Miner::new(settings, tenant, Arc::clone(ids)))
     }
-}
-
-/// When the groups of a tenant were last heard of.
-#[derive(Default)]
-struct LastHeard {
-    groups: usize,
-    latest: Option<Timestamp>,
-    second: Option<Timestamp>,
-}
-
-impl LastHeard {
-    /// The latest of all groups but one, and how many those are.
-    fn others(&self, own: Option<Timestamp>) -> Option<(Timestamp, usize)> {
-        let own = own?;
-        let latest = if self.latest == Some(own) { self.second } else { self.latest };
-        Some((latest?, self.groups.checked_sub(1)?))
-    }
-}
-
-fn last_heard(groups: &Groups) -> FxHashMap<i64, LastHeard> {
-    let mut heard: FxHashMap<i64, LastHeard> = FxHashMap::default();
-    for (key, group) in groups.iter() {
-        let Some(last) = group.detect.last_heard() else { continue };
-        let tenant = heard.entry(key.0).or_default();
-        tenant.groups += 1;
-        if tenant.latest.is_none_or(|latest| last > latest) {
-            tenant.second = tenant.latest.replace(last);
-        } else if tenant.second.is_none_or(|second| last > second) {
-            tenant.second = Some(last);
-        }
-    }
-    heard
 }
 
 /// Reads lines of one stream: mine, sift, count, detect.

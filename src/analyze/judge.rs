@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::detect::{Closing, EVERYTHING, Evidence, THIS_HOST, combine};
+use super::detect::{Closing, DRIFT, EVERYTHING, Evidence, THIS_HOST, combine};
 use crate::{
     model::{Category, EvidenceLine, FindingDraft, Origin, Severity},
     wire::level::{self, Level},
@@ -101,9 +101,10 @@ fn finding(mut evidence: Vec<Evidence>, closing: &Closing<'_>) -> Option<Finding
     let is_host_down = [THIS_HOST, EVERYTHING].contains(&lead.subject.as_str());
     let severity = match score >= SURE && (is_bad || is_host_down || detectors.len() > 1) {
         true => Severity::Medium,
+        false if lead.detector == DRIFT => Severity::Info, // news
         false => Severity::Low,
     };
-    let host = closing.group;
+    let host = if lead.subject == EVERYTHING { "" } else { closing.group };
     let hosts: BTreeSet<String> = (!host.is_empty()).then(|| host.to_owned()).into_iter().collect();
     Some(FindingDraft {
         fingerprint: fingerprint(lead.detector, host, &lead.subject),

@@ -43,10 +43,10 @@ const SWEEP: Duration = Duration::from_secs(3600);
 const SWEEP_GROUPS: usize = 1_000;
 /// How long to wait for company after a push before looking at it; keeps single pushes from costing a wake-up each.
 const GATHER: Duration = Duration::from_millis(50);
-/// How often groups without lines are asked what is missing.
-const TICK: Duration = Duration::from_secs(60);
 /// How often due windows are looked for while nothing arrives.
 const IDLE_TICK: Duration = Duration::from_millis(500);
+/// How often groups are looked at that say nothing.
+const QUIET_TICK: Duration = Duration::from_secs(15);
 
 /// Whether there is more to do right now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +64,6 @@ pub struct Analyzer {
     clock: Clock,
     pub(super) engine: Engine,
     streams: FxHashMap<StreamId, Arc<StreamContext>>,
-    /// What is missing is not asked before this time.
-    next_tick: Timestamp,
     /// Silent groups are not looked for before this time.
     next_sweep: Timestamp,
     /// The last block taken into windows.
@@ -74,6 +72,8 @@ pub struct Analyzer {
     pub(super) saved: u64,
     /// A commit that could not be written yet; nothing else happens before it is.
     pub(super) unwritten: Option<Arc<Commit>>,
+    /// When groups without lines are looked at next.
+    next_tick: Timestamp,
 }
 
 impl Analyzer {
@@ -108,11 +108,11 @@ impl Analyzer {
             metrics,
             clock,
             streams: FxHashMap::default(),
-            next_tick: Timestamp::MIN,
             next_sweep: Timestamp::MIN,
             read,
             saved: read,
             unwritten: None,
+            next_tick: Timestamp::MIN,
         })
     }
 
@@ -142,11 +142,11 @@ impl Analyzer {
         self.close_due(now)?;
         self.metrics.observe_lag(Duration::ZERO);
         self.save_position(now)?;
-        if now >= self.next_tick {
-            self.next_tick = now.plus(TICK);
-            self.write_silent(now)?;
-        }
         self.forget_silent(now)?;
+        if now >= self.next_tick {
+            self.next_tick = now.plus(QUIET_TICK);
+            self.write_quiet(now)?;
+        }
         Ok(Progress::Idle)
     }
 
