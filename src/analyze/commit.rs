@@ -9,10 +9,14 @@ use super::{
     engine::{Closed, TemplateChanges},
     group::GroupKey,
     step::Analyzer,
+    taught::Sieved,
     window::OpenWindow,
 };
 use crate::{
-    model::{FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId, WindowState},
+    model::{
+        Finding, FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId,
+        WindowState,
+    },
     store::{
         Change, StoreError, Transaction,
         finding::{self, Applied, Source},
@@ -35,7 +39,9 @@ pub struct Commit {
 struct ClosedWindow {
     draft: WindowDraft,
     source: Source,
-    findings: Vec<FindingDraft>,
+    told: Sieved,
+    /// What is over: fingerprints, each with the time that was said.
+    recovered: Vec<(String, Timestamp)>,
 }
 
 /// A group whose window is closed, and what that window adds to the templates.
@@ -49,16 +55,21 @@ struct ClosedGroup {
 struct Written {
     windows: Vec<(i64, WindowId, WindowState)>,
     findings: Vec<(i64, FindingId, Applied)>,
+    recovered: Vec<(i64, Finding)>,
 }
 
 impl Commit {
     fn write(&self, tx: &Transaction<'_>) -> Result<Written, StoreError> {
-        let mut written = Written { windows: Vec::new(), findings: Vec::new() };
+        let mut written = Written { windows: Vec::new(), findings: Vec::new(), recovered: Vec::new() };
         for closed in &self.windows {
             let id = window::put(tx, &closed.draft)?;
             written.windows.push((closed.draft.tenant, id, closed.draft.state));
-            for (id, applied) in finding::apply(tx, &closed.source, &closed.findings, self.dedup, self.now)? {
+            for (id, applied) in closed.told.write(tx, &closed.source, self.dedup, self.now)? {
                 written.findings.push((closed.draft.tenant, id, applied));
+            }
+            for (fingerprint, at) in &closed.recovered {
+                let over = finding::recover(tx, closed.draft.tenant, fingerprint, *at, self.now)?;
+                written.recovered.extend(over.into_iter().map(|finding| (closed.draft.tenant, finding)));
             }
         }
         template::put(tx, &self.templates.rows)?;
@@ -85,9 +96,10 @@ impl Analyzer {
         let mut commit = self.empty_commit(now);
         for key in keys {
             let Some(closed) = self.engine.close(key, self.read, now) else { continue };
-            let Closed { key, window, findings, exhibit, counts, carried, memory } = closed;
-            let state = closing_state(&window, &findings, self.engine.settings.ask_model);
-            let mut ended = closed_window(&key, &window, findings, state, now);
+            let Closed { key, window, told, recovered, exhibit, counts, carried, memory } = closed;
+            let state = closing_state(&window, &told.findings, self.engine.settings.ask_model);
+            let mut ended = closed_window(&key, &window, told, state, now);
+            ended.recovered = recovered;
             ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
             commit.windows.push(ended);
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
@@ -106,8 +118,8 @@ impl Analyzer {
         }
         let mut commit = self.empty_commit(now);
         for key in keys {
-            let Some((open, findings, since)) = self.engine.early(&key, now) else { continue };
-            commit.windows.push(closed_window(&key, open, findings, WindowState::Open, now));
+            let Some((open, told, since)) = self.engine.early(&key, now) else { continue };
+            commit.windows.push(closed_window(&key, open, told, WindowState::Open, now));
             if let Some(since) = since {
                 self.metrics.observe_urgent(now.since(since));
             }
@@ -158,6 +170,12 @@ impl Analyzer {
             self.metrics.count_finding(applied == Applied::New);
             self.store.announce(Change::Finding { tenant, id });
         }
+        for (tenant, finding) in written.recovered {
+            if let Some(id) = finding.incident_id {
+                self.store.announce(Change::Incident { tenant, id });
+            }
+            self.store.announce(Change::Finding { tenant, id: finding.id });
+        }
         Ok(())
     }
 
@@ -184,7 +202,7 @@ fn closing_state(open: &OpenWindow, findings: &[FindingDraft], ask_model: bool) 
 fn closed_window(
     key: &GroupKey,
     open: &OpenWindow,
-    findings: Vec<FindingDraft>,
+    told: Sieved,
     state: WindowState,
     now: Timestamp,
 ) -> ClosedWindow {
@@ -198,7 +216,7 @@ fn closed_window(
         lines: open.lines,
         suspicious: open.suspicious,
         templates: open.templates.len() as u64,
-        severity: findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
+        severity: told.findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
         state,
         exhibit: None,
     };
@@ -213,7 +231,7 @@ fn closed_window(
             suspicious: open.suspicious,
         },
     };
-    ClosedWindow { draft, source, findings }
+    ClosedWindow { draft, source, told, recovered: Vec::new() }
 }
 
 #[cfg(test)]

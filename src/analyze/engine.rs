@@ -18,10 +18,11 @@ use super::{
     line::Line,
     mine::{Change, Miner},
     sift::{GroupSift, Sifter, Verdict},
+    taught::{Sieved, Taught},
     window::{OpenWindow, Seen},
 };
 use crate::{
-    model::{FindingDraft, Labels, LineRef, TemplateId, Timestamp},
+    model::{Labels, LineRef, TemplateId, Timestamp},
     store::{
         memory::{MemoryRow, StoredRow},
         position, template,
@@ -80,7 +81,9 @@ pub struct Closed {
     /// What it counted.
     pub window: OpenWindow,
     /// What is to be told.
-    pub findings: Vec<FindingDraft>,
+    pub told: Sieved,
+    /// What is over: fingerprints, each with the time that was said.
+    pub recovered: Vec<(String, Timestamp)>,
     /// What a model would be shown; made where one is configured and there is something to say.
     pub exhibit: Option<Exhibit>,
     /// Lines by template, and the time of the last.
@@ -112,6 +115,7 @@ pub struct Engine {
     open_templates: usize,
     /// No window is due before this time.
     next_due: Timestamp,
+    taught: Arc<Taught>,
 }
 
 impl Engine {
@@ -126,6 +130,7 @@ impl Engine {
             groups: carried.groups.into_iter().map(restored_group).collect(),
             open_templates: 0,
             next_due: Timestamp::MAX,
+            taught: Arc::default(),
         };
         let mut by_tenant: FxHashMap<i64, Vec<template::TemplateRow>> = FxHashMap::default();
         for row in carried.templates {
@@ -140,6 +145,11 @@ impl Engine {
             }
         }
         engine
+    }
+
+    /// Takes over what people have taught, in the place of what they had taught before.
+    pub fn teach(&mut self, taught: Arc<Taught>) {
+        self.taught = taught;
     }
 
     /// What the lines of a label set have in common; to be kept by the caller.
@@ -236,19 +246,26 @@ impl Engine {
                 text_of: &text_of,
                 resolve: &resolve,
             };
-            let evidence = group.detect.close(&closing);
+            let mut evidence = group.detect.close(&closing);
+            for piece in &mut evidence {
+                let shift = self.taught.threshold_shift(key.0, &key.1, piece.detector, &piece.subject);
+                piece.score = (piece.score - shift).clamp(0.0, 1.0);
+            }
             findings = judge::judge(findings, evidence, &closing);
         }
+        let told = self.taught.sieve(key.0, findings, now);
+        let findings = &told.findings;
         let is_telling = !findings.is_empty() || open.is_suspicious();
         let exhibit = (self.settings.ask_model && is_telling)
-            .then(|| digest::exhibit(&key.1, &open, &findings, &text_of));
+            .then(|| digest::exhibit(&key.1, &open, findings, &text_of));
         let counts = open.templates.iter().map(|(id, stat)| (resolve(*id), stat.count, stat.last)).collect();
+        let recovered = group.sift.take_recoveries();
         group.sift.end_window(now);
         group.seq = seq;
         group.urgent_since = None;
         let carried = serde_json::to_vec(&group.sift).unwrap_or_default();
         let memory = group.detect.save();
-        Some(Closed { key: key.clone(), window: open, findings, exhibit, counts, carried, memory })
+        Some(Closed { key: key.clone(), window: open, told, recovered, exhibit, counts, carried, memory })
     }
 
     /// The groups in which an urgent rule spoke and may be written at `now`.
@@ -268,14 +285,15 @@ impl Engine {
         &mut self,
         key: &GroupKey,
         now: Timestamp,
-    ) -> Option<(&OpenWindow, Vec<FindingDraft>, Option<Timestamp>)> {
+    ) -> Option<(&OpenWindow, Sieved, Option<Timestamp>)> {
         let group = self.groups.get_mut(key)?;
         let miner = self.miners.get(&key.0);
         let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
         let since = group.urgent_since.take();
         group.urgent_written = Some(now);
         let open = group.window.as_ref()?;
-        Some((open, group.sift.drafts(&self.sifter, &text_of), since))
+        let told = self.taught.sieve(key.0, group.sift.drafts(&self.sifter, &text_of), now);
+        Some((open, told, since))
     }
 
     /// What became of the templates since the last call.

@@ -19,13 +19,14 @@ use crate::{
     analyze::{
         exhibit::Exhibit,
         ground::{Grounded, Reason, ground},
+        taught::Taught,
     },
     llm::{BreakerState, LlmError, Model, Next, Tier},
     model::{FindingDraft, FindingWindow, ModelUse, Origin, Timestamp, WindowState},
     runtime::Clock,
     store::{
         Change, Store, StoreError,
-        finding::{self, Source},
+        finding::Source,
         model_call::{self, ModelCall},
         window::{self, Pending},
     },
@@ -275,7 +276,9 @@ impl Explainer {
                 }
                 End::Postponed { due, error } => window::postpone(tx, id, *due, error)?,
             }
-            finding::apply(tx, &source, &outcome.findings, dedup, now)
+            // What is normal for people is normal whoever speaks of it.
+            let told = Taught::read(tx)?.sieve(source.tenant, outcome.findings, now);
+            told.write(tx, &source, dedup, now)
         });
         let ids: BTreeSet<_> = written.await?.into_iter().map(|(id, _)| id).collect();
         for id in ids {

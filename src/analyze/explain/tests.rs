@@ -9,7 +9,7 @@ use crate::{
     },
     model::{Finding, TenantId, WindowId, WindowRecord},
     store::{
-        self,
+        self, finding,
         finding::FindingFilter,
         window::{WindowDraft, WindowFilter},
     },
