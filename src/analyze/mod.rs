@@ -18,6 +18,7 @@ pub mod line;
 pub mod mine;
 pub mod sift;
 pub mod step;
+pub mod taught;
 pub mod window;
 
 mod commit;

@@ -7,6 +7,7 @@ use super::{
     engine::Engine,
     group::{Group, GroupKey},
     judge,
+    taught::Sieved,
     window::OpenWindow,
 };
 use crate::{
@@ -22,7 +23,7 @@ pub struct Quiet {
     /// The group, and under which name what it adds to findings is booked.
     pub source: Source,
     /// What is to be told.
-    pub findings: Vec<FindingDraft>,
+    pub told: Sieved,
     /// What its detectors have learnt.
     pub memory: Vec<MemoryRow>,
 }
@@ -87,7 +88,8 @@ impl Engine {
                 resolve: &|id| miner.map_or(id, |miner| miner.resolve(id)),
             };
             let findings = judge::judge(Vec::new(), evidence, &closing);
-            quiet.push(Quiet { source: source(key, seq, &findings, now), findings, memory });
+            let source = source(key, seq, &findings, now);
+            quiet.push(Quiet { source, told: self.taught.sieve(key.0, findings, now), memory });
         }
         quiet
     }
@@ -157,7 +159,7 @@ mod tests {
             for _ in 0..minutes {
                 self.now = self.now.plus(Duration::from_secs(60));
                 for key in self.engine.due(self.now) {
-                    told.extend(self.engine.close(&key, self.seq, self.now).unwrap().findings);
+                    told.extend(self.engine.close(&key, self.seq, self.now).unwrap().told.findings);
                 }
                 self.seq += 1;
                 for (index, host) in (0..).zip(hosts) {
@@ -168,7 +170,7 @@ mod tests {
                     self.engine.take(&context, (self.seq, self.now), [line], &mut ());
                 }
                 told.extend(
-                    self.engine.tick(self.seq, self.now).into_iter().flat_map(|quiet| quiet.findings),
+                    self.engine.tick(self.seq, self.now).into_iter().flat_map(|quiet| quiet.told.findings),
                 );
             }
             told

@@ -5,7 +5,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{error::ApiError, params};
-use crate::model::{FindingId, NoteId, StreamId, TemplateId, Timestamp, WindowId};
+use crate::model::{FindingId, IncidentId, NoteId, StreamId, TemplateId, Timestamp, WindowId};
 
 /// A place in a list that can be written into a cursor.
 pub trait Place: Sized {
@@ -44,6 +44,18 @@ impl Place for (Timestamp, FindingId) {
 
     fn from_halves(number: i64, id: &str) -> Option<Self> {
         Some((Timestamp::from_nanos(number), FindingId(id.to_owned())))
+    }
+}
+
+impl Place for (Timestamp, IncidentId) {
+    const LIST: &'static str = "incidents";
+
+    fn halves(&self) -> (i64, String) {
+        (self.0.as_nanos(), self.1.0.clone())
+    }
+
+    fn from_halves(number: i64, id: &str) -> Option<Self> {
+        Some((Timestamp::from_nanos(number), IncidentId(id.to_owned())))
     }
 }
 

@@ -6,6 +6,7 @@
 mod context;
 mod entries;
 mod findings;
+mod incidents;
 mod status;
 mod streams;
 mod usage;

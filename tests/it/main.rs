@@ -22,6 +22,7 @@ mod forward;
 mod forward_engine;
 mod harness;
 mod hostile;
+mod incident;
 mod llm;
 mod metrics;
 mod otlp;

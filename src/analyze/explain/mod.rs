@@ -20,6 +20,7 @@ use crate::{
         context::{self, Context, Surroundings},
         exhibit::Exhibit,
         ground::{Grounded, Reason, ground},
+        taught::Taught,
     },
     llm::{BreakerState, LlmError, Model, Next, Tier},
     model::{FindingDraft, FindingWindow, ModelUse, NoteRef, Origin, Timestamp, WindowState},
@@ -309,10 +310,12 @@ impl Explainer {
                 }
                 End::Postponed { due, error } => window::postpone(tx, id, *due, error)?,
             }
+            // What is normal for people is normal whoever speaks of it.
+            let told = Taught::read(tx)?.sieve(source.tenant, outcome.findings, now);
             // What only the model has found is a finding like any other: its templates are no daily life.
-            let spoken = outcome.findings.iter().flat_map(FindingDraft::templates).map(str::to_owned);
+            let spoken = told.findings.iter().flat_map(FindingDraft::templates).map(str::to_owned);
             template::flag(tx, tenant, &spoken.collect())?;
-            let applied = finding::apply(tx, &source, &outcome.findings, dedup, now)?;
+            let applied = told.write(tx, &source, dedup, now)?;
             for (id, _) in &applied {
                 finding::note_down(tx, id, &outcome.notes)?;
             }

@@ -5,6 +5,7 @@ pub(super) mod analyze;
 pub(super) mod auth;
 pub(super) mod explain;
 pub(super) mod forward;
+pub(super) mod incident;
 pub(super) mod ingest;
 pub(super) mod listen;
 pub(super) mod llm;
@@ -25,6 +26,7 @@ pub(super) struct Raw {
     store: plain::Store,
     rules: plain::Rules,
     analyze: analyze::Raw,
+    incident: incident::Raw,
     redact: plain::Redact,
     llm: llm::Raw,
     explain: explain::Raw,
@@ -116,6 +118,7 @@ pub(super) fn fill(
         ingest: ingest::fill(raw.ingest, &mut context),
         store: plain::store(raw.store, &mut context),
         rules: plain::rules(raw.rules, &mut context),
+        incident: incident::fill(raw.incident, &mut context),
         forward: forward::fill(raw.forward, listen.addr, &mut context),
         log: log::fill(raw.log, &mut context),
         listen,
