@@ -183,9 +183,9 @@ impl Explainer {
         let Some(name) = self.store.streams().tenant_of(tenant) else { return Ok(Context::default()) };
         let streams = self.store.streams().of_tenant(&name);
         let (settings, group_by) = (self.settings.context.clone(), self.settings.group_by.clone());
-        let exhibit = exhibit.clone();
+        let (exhibit, now) = (exhibit.clone(), self.clock.now());
         let gathering = self.store.read(move |conn| {
-            let around = Surroundings { tenant, streams: &streams, group_by: &group_by };
+            let around = Surroundings { tenant, streams: &streams, group_by: &group_by, now };
             context::gather(conn, &around, &exhibit, &settings)
         });
         match gathering.await {
