@@ -46,6 +46,7 @@ struct ClosedGroup {
     counts: Vec<(TemplateId, u64, Timestamp)>,
     seen: Vec<(TemplateId, bool)>,
     memory: Vec<MemoryRow>,
+    over: Vec<(String, Timestamp)>,
 }
 
 /// What a commit did.
@@ -67,7 +68,7 @@ impl Commit {
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
         alias::put(tx, &self.templates.merged)?;
-        for ClosedGroup { position, counts, seen, memory } in &self.groups {
+        for ClosedGroup { position, counts, seen, memory, over } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
@@ -75,6 +76,11 @@ impl Commit {
             }
             position::set_group(tx, position, self.now)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
+            for (fingerprint, at) in over {
+                let over = finding::recover(tx, position.tenant, fingerprint, *at, self.now)?;
+                let over = over.into_iter().map(|finding| (position.tenant, finding.id, Applied::Joined));
+                written.findings.extend(over);
+            }
         }
         for Quiet { source, findings, memory } in &self.quiet {
             memory::put(tx, source.tenant, &source.group, memory)?;
@@ -96,13 +102,13 @@ impl Analyzer {
         let mut commit = self.empty_commit(now);
         for key in keys {
             let Some(closed) = self.engine.close(key, self.read, now) else { continue };
-            let Closed { key, window, findings, exhibit, counts, seen, carried, memory } = closed;
+            let Closed { key, window, findings, exhibit, counts, seen, carried, memory, over } = closed;
             let state = closing_state(&window, &findings, self.engine.settings.ask_model);
             let mut ended = closed_window(&key, &window, findings, state, now);
             ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
             commit.windows.push(ended);
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
-            commit.groups.push(ClosedGroup { position, counts, seen, memory });
+            commit.groups.push(ClosedGroup { position, counts, seen, memory, over });
         }
         commit.templates = self.engine.template_changes();
         commit.position = Some(self.engine.settled(self.read));

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::{
     Settings,
-    detect::{Closing, Sighting},
+    detect::{self, Closing, GroupDetect, Sighting},
     digest,
     exhibit::Exhibit,
     group::{Group, GroupKey, Groups, StreamContext, group_name},
@@ -97,6 +97,8 @@ pub struct Closed {
     pub carried: Vec<u8>,
     /// What the detectors have learnt.
     pub memory: Vec<MemoryRow>,
+    /// Findings that are over, by their fingerprint, and when that was: what was missing is back.
+    pub over: Vec<(String, Timestamp)>,
 }
 
 /// What became of the templates since the last time.
@@ -316,8 +318,13 @@ impl Engine {
         group.urgent_since = None;
         let carried = serde_json::to_vec(&group.sift).unwrap_or_default();
         let memory = group.detect.save();
+        let returns = group.detect.take_returns().into_iter();
+        let over = returns
+            .map(|back| (judge::fingerprint(detect::SILENCE, &key.1, &back.subject), back.at))
+            .collect();
         self.weigh(key);
-        Some(Closed { key: key.clone(), window: open, findings, exhibit, counts, seen, carried, memory })
+        let key = key.clone();
+        Some(Closed { key, window: open, findings, exhibit, counts, seen, carried, memory, over })
     }
 
     /// The groups in which an urgent rule spoke and may be written at `now`.
@@ -380,7 +387,7 @@ struct Reader<'a> {
     context: &'a StreamContext,
     sift: &'a mut GroupSift,
     window: &'a mut OpenWindow,
-    detect: &'a mut super::detect::GroupDetect,
+    detect: &'a mut GroupDetect,
     settings: &'a Settings,
 }
 

@@ -96,7 +96,7 @@ impl Groups {
         self.by_name.iter()
     }
 
-    /// Every group with its name, to be changed, in no particular order.
+    /// Every group with its name, to be changed; in no particular order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&GroupKey, &mut Group)> {
         self.by_name.iter_mut()
     }

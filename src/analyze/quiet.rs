@@ -64,7 +64,9 @@ impl Engine {
         let settings = &self.settings.detect;
         let mut quiet = Vec::new();
         let mut told_of_all = BTreeSet::new();
-        for (key, group) in self.groups.iter_mut().filter(|(_, group)| group.window.is_none()) {
+        let mut groups: Vec<_> = self.groups.iter_mut().filter(|(_, group)| group.window.is_none()).collect();
+        groups.sort_by_key(|(key, _)| *key); // what is told does not depend on a hash seed
+        for (key, group) in groups {
             let miner = self.miners.get(&key.0);
             let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
             let others = heard.get(&key.0).and_then(|heard| heard.others(key));
@@ -87,7 +89,6 @@ impl Engine {
             let findings = judge::judge(Vec::new(), evidence, &closing);
             quiet.push(Quiet { source: source(key, seq, &findings, now), findings, memory });
         }
-        quiet.sort_by(|a, b| (a.source.tenant, &a.source.group).cmp(&(b.source.tenant, &b.source.group)));
         quiet
     }
 

@@ -31,7 +31,7 @@ pub use ensemble::combine;
 pub use evidence::Evidence;
 pub use memory::Part;
 pub use settings::{DETECTORS, Settings};
-pub use silence::{EVERYTHING, Return, Tick};
+pub use silence::{EVERYTHING, NAME as SILENCE, Return, THIS_HOST, Tick};
 
 use crate::{
     analyze::{line::Line, mine, window::OpenWindow},
