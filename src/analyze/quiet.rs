@@ -94,6 +94,11 @@ impl Engine {
         quiet
     }
 
+    /// Ends the learning of every group: the lines so far were given as normal.
+    pub fn finish_learning(&mut self, now: Timestamp) {
+        self.groups.iter_mut().for_each(|(_, group)| group.detect.finish_learning(now));
+    }
+
     /// Notes how much memory a group has come to take.
     pub(super) fn weigh(&mut self, key: &GroupKey) {
         let Some(group) = self.groups.get_mut(key) else { return };
@@ -186,6 +191,20 @@ mod tests {
         assert_eq!(told[0].fingerprint, "anomaly/silence/b/host silent");
         assert_eq!(told[0].title, "no line has come for 10 min, usually one comes every 60 s on b");
         assert_eq!(told[0].evidence[0].line, "session opened for the usual user");
+    }
+
+    #[test]
+    fn after_training_detectors_speak_at_once() {
+        let burst = |is_trained: bool| {
+            let mut hosts = Hosts::new();
+            hosts.minutes(60, &["a"]);
+            if is_trained {
+                hosts.engine.finish_learning(hosts.now);
+            }
+            hosts.minutes(1, &["a"; 400]);
+            hosts.minutes(2, &["a"]).len()
+        };
+        assert_eq!((burst(false), burst(true)), (0, 1));
     }
 
     #[test]
