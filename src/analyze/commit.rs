@@ -18,7 +18,7 @@ use crate::{
         WindowState,
     },
     store::{
-        Change, StoreError, Transaction,
+        Change, StoreError, Transaction, alias,
         finding::{self, Applied, Source},
         memory::{self, MemoryRow},
         position, template,
@@ -48,6 +48,7 @@ struct ClosedWindow {
 struct ClosedGroup {
     position: position::Group,
     counts: Vec<(TemplateId, u64, Timestamp)>,
+    seen: Vec<(TemplateId, bool)>,
     memory: Vec<MemoryRow>,
 }
 
@@ -74,12 +75,14 @@ impl Commit {
         }
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
-        for ClosedGroup { position, counts, memory } in &self.groups {
+        alias::put(tx, &self.templates.merged)?;
+        for ClosedGroup { position, counts, seen, memory } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
+                template::count_windows(tx, seen, self.now)?;
             }
-            position::set_group(tx, position)?;
+            position::set_group(tx, position, self.now)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
         }
         template::remove(tx, &self.templates.evicted)?;
@@ -96,14 +99,14 @@ impl Analyzer {
         let mut commit = self.empty_commit(now);
         for key in keys {
             let Some(closed) = self.engine.close(key, self.read, now) else { continue };
-            let Closed { key, window, told, recovered, exhibit, counts, carried, memory } = closed;
+            let Closed { key, window, told, recovered, exhibit, counts, seen, carried, memory } = closed;
             let state = closing_state(&window, &told.findings, self.engine.settings.ask_model);
             let mut ended = closed_window(&key, &window, told, state, now);
             ended.recovered = recovered;
             ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
             commit.windows.push(ended);
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
-            commit.groups.push(ClosedGroup { position, counts, memory });
+            commit.groups.push(ClosedGroup { position, counts, seen, memory });
         }
         commit.templates = self.engine.template_changes();
         commit.position = Some(self.engine.settled(self.read));

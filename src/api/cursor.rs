@@ -5,7 +5,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{error::ApiError, params};
-use crate::model::{FindingId, IncidentId, StreamId, TemplateId, Timestamp, WindowId};
+use crate::model::{FindingId, IncidentId, NoteId, StreamId, TemplateId, Timestamp, WindowId};
 
 /// A place in a list that can be written into a cursor.
 pub trait Place: Sized {
@@ -80,6 +80,18 @@ impl Place for WindowId {
 
     fn from_halves(number: i64, _: &str) -> Option<Self> {
         Some(WindowId(number))
+    }
+}
+
+impl Place for NoteId {
+    const LIST: &'static str = "notes";
+
+    fn halves(&self) -> (i64, String) {
+        (self.0, String::new())
+    }
+
+    fn from_halves(number: i64, _: &str) -> Option<Self> {
+        Some(NoteId(number))
     }
 }
 

@@ -70,6 +70,15 @@ pub enum ApiError {
         /// The limit.
         limit: usize,
     },
+    /// A note of the knowledge folder is changed there.
+    #[error("this note is a file of the knowledge folder: change it there")]
+    NoteIsFile,
+    /// No further note is taken.
+    #[error("there are {limit} notes, no more are kept: delete some")]
+    TooManyNotes {
+        /// How many are kept.
+        limit: usize,
+    },
     /// Every place of the event stream is taken.
     #[error("too many listeners: {limit} are served at a time")]
     TooManyListeners {
@@ -104,6 +113,8 @@ impl ApiError {
             E::BadTransition { .. } => (StatusCode::CONFLICT, "bad_transition", false),
             E::Merged { .. } => (StatusCode::CONFLICT, "merged", false),
             E::TooMany { .. } => (StatusCode::CONFLICT, "too_many", false),
+            E::NoteIsFile => (StatusCode::CONFLICT, "note_is_file", false),
+            E::TooManyNotes { .. } => (StatusCode::CONFLICT, "too_many_notes", false),
             E::TooManyListeners { .. } => (StatusCode::SERVICE_UNAVAILABLE, "too_many_listeners", true),
             E::Store(StoreError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "busy", true),
             E::Store(StoreError::Unavailable(_) | StoreError::Closed) => {

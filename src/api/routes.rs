@@ -4,7 +4,7 @@
 use axum::{
     Router,
     handler::Handler,
-    routing::{delete, get, patch, post},
+    routing::{delete, get, patch, post, put},
 };
 
 /// A router and what was put into it.
@@ -40,6 +40,13 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub fn post<H: Handler<T, S>, T: 'static>(mut self, path: &'static str, handler: H) -> Self {
         self.listed.push(("post", path));
         Routes { router: self.router.route(path, post(handler)), listed: self.listed }
+    }
+
+    /// Adds `PUT path`.
+    #[must_use]
+    pub fn put<H: Handler<T, S>, T: 'static>(mut self, path: &'static str, handler: H) -> Self {
+        self.listed.push(("put", path));
+        Routes { router: self.router.route(path, put(handler)), listed: self.listed }
     }
 
     /// Adds `DELETE path`.

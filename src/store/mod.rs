@@ -4,6 +4,7 @@
 //! (from [`Store::read`]), writing functions a `&Transaction` (from [`Store::write`]), so that an engine can commit
 //! its result and its position together.
 
+pub mod alias;
 pub mod block;
 pub mod census;
 pub mod feedback;
@@ -13,7 +14,9 @@ pub mod line;
 pub mod maintenance;
 pub mod memory;
 pub mod model_call;
+pub mod needle;
 pub mod normal;
+pub mod note;
 pub mod position;
 pub mod template;
 pub mod window;

@@ -9,6 +9,7 @@ mod findings;
 mod hosts;
 mod incident;
 mod incidents;
+mod knowledge;
 mod maintenance;
 mod normal;
 mod status;
@@ -55,6 +56,11 @@ pub fn routes(routes: Routes<Api>) -> Routes<Api> {
         .get("/api/v1/hosts", hosts::list)
         .get("/api/v1/entries", entries::list)
         .get("/api/v1/templates", templates::list)
+        .get("/api/v1/knowledge", knowledge::list)
+        .post("/api/v1/knowledge", knowledge::add)
+        .get("/api/v1/knowledge/{id}", knowledge::one)
+        .put("/api/v1/knowledge/{id}", knowledge::replace)
+        .delete("/api/v1/knowledge/{id}", knowledge::delete)
         .get("/api/v1/usage", usage::usage)
         .get("/api/v1/status", status::status)
 }

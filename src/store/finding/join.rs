@@ -129,6 +129,7 @@ fn insert(
         score: draft.score,
         origin: BTreeSet::new(),
         window: source.window.clone(),
+        notes: Vec::new(),
     };
     merge_sets(&mut doc, draft);
     tx.prepare_cached(&sql)?.execute(rusqlite::params![
@@ -177,6 +178,7 @@ fn join(
         score: known.score.max(draft.score),
         origin: known.origin,
         window: if is_newest { source.window.clone() } else { known.window },
+        notes: known.notes,
     };
     merge_sets(&mut doc, draft);
     tx.prepare_cached(SQL)?.execute(rusqlite::params![
@@ -257,7 +259,7 @@ pub(in crate::store) fn uuid_at(now: Timestamp) -> String {
     Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, secs, rest)).to_string()
 }
 
-fn to_json(doc: &Doc) -> Result<String, StoreError> {
+pub(super) fn to_json(doc: &Doc) -> Result<String, StoreError> {
     serde_json::to_string(doc)
         .map_err(|error| StoreError::Damaged { what: "finding", cause: error.to_string() })
 }

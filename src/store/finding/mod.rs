@@ -3,12 +3,14 @@
 //! What is searched or sorted by is a column; the rest is one JSON document per row. `join` writes what the analysis
 //! found, `list` answers the API.
 
+mod earlier;
 mod follow;
 mod join;
 mod list;
 
 use std::collections::BTreeSet;
 
+pub use earlier::{Earlier, earlier, note_down};
 pub use follow::{Changed, changed_after, cursor, next_revision, set_cursor};
 pub(in crate::store) use join::uuid_at;
 pub use join::{Applied, Source, apply};
@@ -18,8 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     model::{
-        Category, EvidenceLine, Finding, FindingId, FindingStatus, FindingWindow, IncidentId, Origin,
-        Severity, TenantId, Timestamp,
+        Category, EvidenceLine, Finding, FindingId, FindingStatus, FindingWindow, IncidentId, NoteRef,
+        Origin, Severity, TenantId, Timestamp,
     },
     store::{Connection, StoreError, Transaction, feedback, incident},
 };
@@ -46,6 +48,8 @@ struct Doc {
     score: f64,
     origin: BTreeSet<Origin>,
     window: FindingWindow,
+    #[serde(default)]
+    notes: Vec<NoteRef>,
 }
 
 /// One finding.
@@ -187,6 +191,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Finding> {
         score: doc.score,
         origin: doc.origin,
         window: doc.window,
+        notes: doc.notes,
         incident_id: row.get::<_, Option<String>>(15)?.map(IncidentId),
         muted: row.get(16)?,
     })
