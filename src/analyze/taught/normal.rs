@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::shape::Shape;
 use crate::{
+    analyze::mine,
     model::{EvidenceLine, FindingDraft, Normal, Selector, Severity, Timestamp},
     wire::envelope,
 };
@@ -79,7 +80,7 @@ impl Normals {
             subject.evidence.iter().map(|line| envelope::open(line.line.as_bytes()).message).collect();
         let hides = |entry: &&Entry| {
             let shows = |(line, message): (&EvidenceLine, &std::borrow::Cow<'_, str>)| {
-                let message = body(message);
+                let message = mine::body(message);
                 entry.selector.matches(&line.stream)
                     && entry.shapes.iter().any(|shape| shape.fits(message, line.template.as_deref()))
             };
@@ -96,11 +97,6 @@ impl Normals {
 /// Whether what is asked for is all there is; nothing asked for is always met.
 fn covers(asked: &BTreeSet<String>, found: &BTreeSet<String>) -> bool {
     asked.is_empty() || !found.is_empty() && found.is_subset(asked)
-}
-
-/// The message as templates have it.
-fn body(message: &str) -> &str {
-    message
 }
 
 #[cfg(test)]
@@ -150,6 +146,7 @@ mod tests {
             let lines = vec![
                 line("web-1", "Nov 21 03:12:01 web-1 backup[7]: backup took 15s"),
                 line("web-1", "backup began"),
+                line("web-1", "2026-11-21 03:12:01,250 INFO [worker-3] backup began"),
             ];
             Case { normal: normal(), severity: Severity::Medium, lines, ips: BTreeSet::new(), now: NOW }
         }

@@ -14,7 +14,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    analyze::taught::{Normals, Subject},
+    analyze::{
+        mine,
+        taught::{Normals, Subject},
+    },
     api::{
         Api, body,
         caller::{Admin, Reader},
@@ -137,7 +140,7 @@ pub async fn remove(
 /// The normal a finding teaches.
 fn normal_of(finding: &Finding, wanted: Wanted, now: Timestamp) -> Result<Normal, ApiError> {
     let text = |template: &Option<String>, line: &str| {
-        template.clone().unwrap_or_else(|| envelope::open(line.as_bytes()).message.into_owned())
+        template.clone().unwrap_or_else(|| mine::body(&envelope::open(line.as_bytes()).message).to_owned())
     };
     let expires = wanted.expires_in.as_deref().map(|text| body::span("expires_in", text)).transpose()?;
     let named = |set: &BTreeSet<String>| if wanted.with_source { set.clone() } else { BTreeSet::new() };

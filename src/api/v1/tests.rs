@@ -316,10 +316,10 @@ async fn live_answers_fit_their_schemas() {
         let schema = &methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
         let Some(schema) = schema.as_str().and_then(|text| text.rsplit('/').next()) else { continue };
         let query = if path.ends_with("/entries") { "?selector=%7B%7D&from=0" } else { "" };
-        let id = match &path {
+        let id = match path {
             path if path.contains("/knowledge/") => "1",
-            path if path.contains("/incidents/") => &incident,
-            _ => &id,
+            path if path.contains("/incidents/") => incident.as_str(),
+            _ => id.as_str(),
         };
         let (status, value) = server.json(&format!("{}{query}", path.replace("{id}", id))).await;
         assert_eq!(status, 200, "{path}: {value}");

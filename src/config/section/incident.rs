@@ -17,7 +17,7 @@ pub(in crate::config) struct Raw {
     storm: Option<Size>,
 }
 
-pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
+pub(super) fn fill(raw: &Raw, context: &mut Context<'_>) -> Settings {
     let mut settings = Settings::default();
     put(&mut settings.span, raw.span);
     put(&mut settings.resolve_after, raw.resolve_after);

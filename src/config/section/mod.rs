@@ -118,7 +118,7 @@ pub(super) fn fill(
         ingest: ingest::fill(raw.ingest, &mut context),
         store: plain::store(raw.store, &mut context),
         rules: plain::rules(raw.rules, &mut context),
-        incident: incident::fill(raw.incident, &mut context),
+        incident: incident::fill(&raw.incident, &mut context),
         forward: forward::fill(raw.forward, listen.addr, &mut context),
         log: log::fill(raw.log, &mut context),
         listen,
