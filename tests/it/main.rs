@@ -21,6 +21,7 @@ mod floors;
 mod forward;
 mod forward_engine;
 mod harness;
+mod hostile;
 mod llm;
 mod metrics;
 mod otlp;
