@@ -5,6 +5,7 @@
 //! model: ask, ground, judge again. A slow model therefore never holds back the lines.
 
 pub mod ask;
+pub mod detect;
 pub mod digest;
 pub mod exhibit;
 pub mod explain;
