@@ -23,8 +23,8 @@ use sigyn::{
         line::Line,
         mine::{self, Miner},
     },
-    model::{Labels, LineRef, Timestamp},
-    wire::envelope,
+    model::{Labels, LineRef, TemplateId, Timestamp},
+    wire::envelope::{self, Envelope},
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -34,10 +34,17 @@ struct Label {
     label: u8,
 }
 
-/// Lines of a log with the blocks they belong to.
+/// A log, mined, with the block of every line.
 struct Log {
-    lines: Vec<String>,
-    ids: Vec<String>,
+    miner: Miner,
+    lines: Vec<Mined>,
+}
+
+struct Mined {
+    id: String,
+    envelope: Envelope<'static>,
+    template: TemplateId,
+    values: Vec<mine::Value>,
 }
 
 struct Outcome {
@@ -59,6 +66,7 @@ fn main() -> anyhow::Result<()> {
     let truth = labels(&folder.join("labels/hdfs/real2pct_all.jsonl"))?;
     let judged = labels(&folder.join("labels/hdfs/real2pct.jsonl"))?;
     let all = Log::read(folder, "all")?;
+    println!("{} lines", all.lines.len());
     let given = |id: &str| if judged.contains_key(id) { Side::Judge } else { Side::Train };
     print("given split", &run(&all, &truth, &given));
     for seed in 0..3 {
@@ -93,22 +101,19 @@ enum Side {
 }
 
 fn run(log: &Log, truth: &HashMap<String, u8>, side: &dyn Fn(&str) -> Side) -> Outcome {
-    let mut miner = Miner::new(&mine::Settings::default(), 1, Arc::new(AtomicU64::new(1)));
     let mut sessions = Sessions::new(Settings::for_files());
     let (mut spent, mut lines) = (Duration::ZERO, 0u32);
     for phase in [Side::Train, Side::Judge] {
-        let of_phase = log.lines.iter().zip(&log.ids).filter(|(_, id)| side(id) == phase);
-        let mut any = false;
-        for (raw, _) in of_phase {
-            spent += observe(&mut miner, &mut sessions, raw);
+        let before = lines;
+        for line in log.lines.iter().filter(|line| side(&line.id) == phase) {
+            spent += observe(&mut sessions, line);
             lines += 1;
-            any = true;
         }
-        if phase == Side::Train && any {
-            sessions.train(&miner);
+        if phase == Side::Train && lines > before {
+            sessions.train(&log.miner);
         }
     }
-    let verdicts = sessions.finish(&miner);
+    let verdicts = sessions.finish(&log.miner);
     let verdicts: HashMap<&str, &Verdict> =
         verdicts.iter().map(|verdict| (verdict.key.as_str(), verdict)).collect();
     let count =
@@ -130,21 +135,19 @@ fn run(log: &Log, truth: &HashMap<String, u8>, side: &dyn Fn(&str) -> Side) -> O
     outcome(rows.collect(), spent / lines.max(1))
 }
 
-fn observe(miner: &mut Miner, sessions: &mut Sessions, raw: &str) -> Duration {
-    let envelope = envelope::open(raw.as_bytes());
-    let observation = miner.observe(&envelope.message, Timestamp::default());
+fn observe(sessions: &mut Sessions, mined: &Mined) -> Duration {
     let labels = Labels::default();
     let line = Line {
         at: LineRef { block: 0, index: 0 },
         labels: &labels,
         host: "",
         timestamp: Timestamp::default(),
-        raw: raw.as_bytes(),
-        envelope: &envelope,
-        template: Some(observation.template),
+        raw: mined.envelope.message.as_bytes(),
+        envelope: &mined.envelope,
+        template: Some(mined.template),
     };
     let started = Instant::now();
-    sessions.observe(&line, observation.template, observation.values, Timestamp::default());
+    sessions.observe(&line, mined.template, &mined.values, Timestamp::default());
     started.elapsed()
 }
 
@@ -191,12 +194,19 @@ fn labels(path: &Path) -> anyhow::Result<HashMap<String, u8>> {
 
 impl Log {
     fn read(folder: &Path, name: &str) -> anyhow::Result<Log> {
-        let read = |ending: &str| -> anyhow::Result<Vec<String>> {
+        let read = |ending: &str| {
             let path = folder.join(format!("input/hdfs/real2pct/{name}.{ending}"));
-            let text =
-                fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            Ok(text.lines().map(str::to_owned).collect())
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
         };
-        Ok(Log { lines: read("log")?, ids: read("ids")? })
+        let (lines, ids) = (read("log")?, read("ids")?);
+        let mut miner = Miner::new(&mine::Settings::default(), 1, Arc::new(AtomicU64::new(1)));
+        let mut mine = |(raw, id): (&str, &str)| {
+            let envelope = envelope::open(raw.as_bytes()).into_owned();
+            let observation = miner.observe(&envelope.message, Timestamp::default());
+            let (template, values) = (observation.template, observation.values.to_vec());
+            Mined { id: id.to_owned(), envelope, template, values }
+        };
+        let lines = lines.lines().zip(ids.lines()).map(&mut mine).collect();
+        Ok(Log { miner, lines })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::mine;
+use super::{detect, mine};
 
 /// Settings of windows and of what happens in them.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Settings {
     pub ask_model: bool,
     /// Template mining.
     pub mine: mine::Settings,
+    /// What is learnt as normal, and what is not normal enough to be told.
+    pub detect: detect::Settings,
 }
 
 impl Default for Settings {
@@ -33,14 +35,25 @@ impl Default for Settings {
             enabled: true,
             window: Duration::from_secs(60),
             max_window_lines: 500_000,
-            group_by: ["host", "hostname", "instance", "nodename", "node", "node_name", "server"]
-                .map(str::to_owned)
-                .to_vec(),
+            group_by: [
+                "host",
+                "hostname",
+                "instance",
+                "nodename",
+                "node",
+                "node_name",
+                "server",
+                // OpenTelemetry's `host.name`.
+                "host_name",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             dedup: Duration::from_secs(3_600),
             urgent_interval: Duration::from_secs(1),
             max_open_templates: 100_000,
             ask_model: false,
             mine: mine::Settings::default(),
+            detect: detect::Settings::default(),
         }
     }
 }

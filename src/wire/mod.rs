@@ -4,7 +4,10 @@ pub mod encode;
 pub mod envelope;
 pub mod labels;
 pub mod level;
+pub mod name;
+pub mod otlp;
 pub mod push;
+pub mod stamp;
 
 mod json;
 mod protobuf;

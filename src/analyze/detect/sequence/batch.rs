@@ -14,6 +14,8 @@ use super::{
 
 /// More than this share of sessions is a habit, not an exception.
 const MAX_SHARE: f64 = 0.05;
+/// Where more than this share of sessions breaks an order, it is none.
+const DISORDER: f64 = 0.01;
 /// A gap is wide when what comes above it is so many times as frequent.
 const MIN_GAP: f64 = 2.0;
 /// Setting aside and learning again is repeated until nothing changes, or so often.
@@ -28,9 +30,18 @@ pub(super) struct Judged {
 /// Judges courses (with how many sessions have each) by all of them.
 pub(super) fn judge(shapes: &[(&Shape, u64)], settings: &Settings) -> Judged {
     let all = Knowledge::new(shapes.iter().copied());
-    let first: Vec<f64> = shapes.iter().map(|(shape, _)| rarest(&all.doubts(shape, 1))).collect();
-    let gap = gap(&first, shapes, settings.false_alarms);
-    let mut is_normal: Vec<bool> = first.iter().map(|share| *share > gap).collect();
+    let doubts: Vec<Doubts> = shapes.iter().map(|(shape, _)| all.doubts(shape, 1)).collect();
+    let gap = gap(&doubts, shapes, settings.false_alarms);
+    let breaks_order = |doubts: &Doubts| of(doubts, Way::Order) < 1.0;
+    let out_of_order: u64 = doubts
+        .iter()
+        .zip(shapes)
+        .filter(|(doubts, _)| breaks_order(doubts))
+        .map(|(_, (_, weight))| weight)
+        .sum();
+    let is_orderly = out_of_order as f64 <= DISORDER * all.total as f64;
+    let is_aside = |doubts: &Doubts| rarest(doubts) <= gap || (is_orderly && breaks_order(doubts));
+    let mut is_normal: Vec<bool> = doubts.iter().map(|doubts| !is_aside(doubts)).collect();
     let mut judged = by_normal(shapes, &is_normal);
     for _ in 1..ROUNDS {
         let limit = cut(settings.false_alarms, judged.knowledge.total);
@@ -58,14 +69,17 @@ fn by_normal(shapes: &[(&Shape, u64)], is_normal: &[bool]) -> Judged {
 
 /// How rare the rarest thing is that a session has or lacks.
 fn rarest(doubts: &Doubts) -> f64 {
-    let of = |way: Way| doubts.get(way as usize).map_or(1.0, |doubt| doubt.share);
-    of(Way::Rarity).min(of(Way::Rule))
+    of(doubts, Way::Rarity).min(of(doubts, Way::Rule))
+}
+
+fn of(doubts: &Doubts, way: Way) -> f64 {
+    doubts.get(way as usize).map_or(1.0, |doubt| doubt.share)
 }
 
 /// The middle of the widest gap between shares, among those of few sessions; 0 when none is wide.
-fn gap(shares: &[f64], shapes: &[(&Shape, u64)], smoothing: f64) -> f64 {
+fn gap(doubts: &[Doubts], shapes: &[(&Shape, u64)], smoothing: f64) -> f64 {
     let mut sorted: Vec<(f64, u64)> =
-        shares.iter().zip(shapes).map(|(share, (_, weight))| (*share, *weight)).collect();
+        doubts.iter().zip(shapes).map(|(doubts, (_, weight))| (rarest(doubts), *weight)).collect();
     sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let total: u64 = sorted.iter().map(|(_, weight)| weight).sum();
     let (mut below, mut widest, mut middle) = (0, MIN_GAP, 0.0);

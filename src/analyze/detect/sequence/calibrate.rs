@@ -2,15 +2,15 @@
 //!
 //! For each way to depart, the share of learnt sessions (each left out in its turn) with at least that doubt. What
 //! never happens in orderly systems happens all the time in busy ones; the same doubt then means less. Order is trusted
-//! less than presence and counts, because concurrent writers interleave as they like.
+//! much less than presence and counts, because concurrent writers interleave as they like.
 
 use super::{
     knowledge::{Doubts, Knowledge, WAYS, Way},
     shape::Shape,
 };
 
-/// How many times over a way's chance is counted; several ways are several chances to be wrong.
-const CAUTION: [f64; WAYS] = [1.0, 1.0, 1.0, 4.0, 4.0];
+/// How many times over a learnt session counts that departs in a way: order speaks only where it is nearly never broken.
+const CAUTION: [f64; WAYS] = [1.0, 1.0, 1.0, 20.0, 20.0];
 
 /// How doubtful normal sessions are.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,8 @@ impl Calibration {
         for (way, (doubt, (steps, caution))) in
             Way::ALL.iter().zip(doubts.iter().zip(self.steps.iter().zip(CAUTION)))
         {
-            let chance = (self.of_way(steps, doubt.share) * caution).min(1.0);
+            let seen = seen(steps, doubt.share) as f64;
+            let chance = ((seen * caution + 0.5) / (self.total as f64 + 1.0)).min(1.0);
             worst.weight -= chance.ln();
             if chance < worst.chance {
                 (worst.chance, worst.way) = (chance, *way);
@@ -57,13 +58,12 @@ impl Calibration {
         }
         worst
     }
+}
 
-    fn of_way(&self, steps: &[(f64, u64)], share: f64) -> f64 {
-        // Shares are fractions of the same counts; a hair's breadth absorbs rounding.
-        let up_to = steps.partition_point(|(step, _)| *step <= share * 1.000_1);
-        let seen = up_to.checked_sub(1).and_then(|at| steps.get(at)).map_or(0, |(_, seen)| *seen);
-        (seen as f64 + 0.5) / (self.total as f64 + 1.0)
-    }
+/// The weight of sessions with this share or a smaller one.
+fn seen(steps: &[(f64, u64)], share: f64) -> u64 {
+    let up_to = steps.partition_point(|(step, _)| *step <= share);
+    up_to.checked_sub(1).and_then(|at| steps.get(at)).map_or(0, |(_, seen)| *seen)
 }
 
 /// Sorts and adds up; equal shares become one step.
@@ -96,4 +96,57 @@ pub(super) fn score(chance: Chance, cut: f64, threshold: f64) -> f64 {
     }
     let beyond = (chance.weight + cut.ln()).max(0.0);
     threshold + (1.0 - threshold) * (1.0 - (-beyond / SPAN).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyze::detect::sequence::knowledge::Doubt;
+
+    fn doubts(rarity: f64, order: f64) -> Doubts {
+        [rarity, 1.0, 1.0, order, 1.0].map(|share| Doubt { share, reason: None })
+    }
+
+    fn calibration() -> Calibration {
+        let always = || vec![(1.0, 99)];
+        let rarity = cumulated(vec![(1.0, 90), (0.1, 8), (0.02, 1)]);
+        let order = cumulated(vec![(1.0, 98), (0.01, 1)]);
+        Calibration { total: 99, steps: [rarity, always(), always(), order, always()] }
+    }
+
+    #[track_caller]
+    fn check(doubts: &Doubts, chance: f64, way: Way) {
+        let worst = calibration().chance(doubts);
+        assert!((worst.chance - chance).abs() < 1e-9, "{worst:?}");
+        assert_eq!(worst.way, way);
+    }
+
+    #[test]
+    fn a_chance_is_the_share_of_sessions_as_doubtful() {
+        // Of 99 sessions 9 are at most 0.1: (9 + ½) / 100. None is at most 0.001: ½ / 100.
+        check(&doubts(0.1, 1.0), 0.095, Way::Rarity);
+        check(&doubts(0.001, 1.0), 0.005, Way::Rarity);
+    }
+
+    #[test]
+    fn order_counts_twentyfold_where_it_was_ever_broken() {
+        check(&doubts(0.02, 0.01), 0.015, Way::Rarity);
+        check(&doubts(1.0, 0.01), 0.205, Way::Order);
+        check(&doubts(1.0, 0.001), 0.005, Way::Order);
+    }
+
+    #[test]
+    fn the_cut_cannot_be_finer_than_the_sessions_allow() {
+        assert!((cut(0.004, 10_000) - 0.004).abs() < 1e-12);
+        assert!((cut(0.004, 49) - 0.02).abs() < 1e-12);
+    }
+
+    #[test]
+    fn scores_meet_at_the_threshold_and_stay_within_bounds() {
+        let of = |chance: f64, weight: f64| score(Chance { chance, way: Way::Rule, weight }, 0.004, 0.8);
+        assert!(of(1.0, 0.0).abs() < 1e-9);
+        assert!(of(0.05, 3.0) < 0.5 && of(0.004_1, 6.0) < 0.8);
+        assert!((of(0.004, -(0.004f64.ln())) - 0.8).abs() < 1e-9);
+        assert!(of(0.000_1, 40.0) > of(0.000_1, 12.0) && of(1e-9, 1e6) <= 1.0);
+    }
 }

@@ -85,12 +85,13 @@ pub(super) fn candidates<'m>(
 }
 
 impl Candidate<'_> {
-    /// Names the session: the same for equal keys of one kind.
+    /// Names the session: the same for equal keys of one kind, never 0.
     pub fn hash(&self) -> u64 {
-        match self.key {
+        let hash = match self.key {
             Key::Text(text) => xxh3_64_with_seed(text.as_bytes(), self.kind),
             Key::Process(pid) => xxh3_64_with_seed(&pid.to_le_bytes(), self.kind),
-        }
+        };
+        hash.max(1)
     }
 }
 
@@ -113,7 +114,7 @@ impl Name<'_> {
             Name::Uuid => "uuid".to_owned(),
             Name::Hex(digits) => format!("id of {digits} hexadecimal digits"),
             Name::Head => "id before the message".to_owned(),
-            Name::Address => "address".to_owned(),
+            Name::Address => super::ADDRESS.to_owned(),
             Name::Process(program) => format!("pid of {program}"),
         }
     }

@@ -37,8 +37,8 @@ pub(super) struct Census {
     pub silent: u64,
     /// Silent ones that had a course.
     pub silent_with_course: u64,
-    /// All with a course.
-    pub with_course: u64,
+    /// Those with a course that came within half of all lines of the kind.
+    pub brief_with_course: u64,
     /// All.
     pub all: u64,
 }
@@ -107,10 +107,10 @@ impl KeyKind {
         self.next_trial = self.opened.saturating_mul(2).max(FIRST_TRIAL);
     }
 
-    /// The trial at the end of all lines: silence is no longer asked for.
+    /// The trial at the end of all lines: silence is no longer asked for, only that keys did not last throughout.
     pub fn hold_last_trial(&mut self, open: Census) {
         if self.standing == Standing::Trial && self.opened >= MIN_AT_END {
-            let with_course = self.with_course + open.with_course;
+            let with_course = self.with_course + open.brief_with_course;
             if with_course * 2 >= self.ended + open.all {
                 self.standing = Standing::Accepted;
             }
@@ -150,6 +150,16 @@ mod tests {
         kind.opened = LAST_TRIAL;
         kind.hold_trial(Census { silent: 40, silent_with_course: 40, ..Census::default() });
         assert_eq!(kind.standing, Standing::Rejected);
+    }
+
+    #[test]
+    fn at_the_end_keys_that_lasted_throughout_do_not_count() {
+        let mut brief = kind(6);
+        brief.hold_last_trial(Census { all: 6, brief_with_course: 3, ..Census::default() });
+        assert_eq!(brief.standing, Standing::Accepted);
+        let mut lasting = kind(6);
+        lasting.hold_last_trial(Census { all: 6, brief_with_course: 2, ..Census::default() });
+        assert_eq!(lasting.standing, Standing::Trial);
     }
 
     #[test]

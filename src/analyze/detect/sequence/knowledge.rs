@@ -184,11 +184,12 @@ impl Knowledge {
     }
 
     /// How a session departs. `own` is its weight among the sessions learnt from: 1 leaves it out, 0 when it is not
-    /// among them.
+    /// among them. It is left out of what was seen and not of what it is a share of: what no other session did is then
+    /// the same share for both, or calibration would take every outsider for rarer than anything it knows.
     pub fn doubts(&self, shape: &Shape, own: u64) -> Doubts {
         let mut doubts = [NONE; WAYS];
         let mut worst = Worst(&mut doubts);
-        let total = self.total.saturating_sub(own);
+        let total = self.total;
         for part in &shape.parts {
             let Some(about) = self.templates.get(&part.template) else {
                 worst.note(Way::Rarity, share(0, total), Reason::Rare(part.template));
@@ -196,8 +197,8 @@ impl Knowledge {
             };
             let sessions = about.sessions.saturating_sub(own);
             worst.note(Way::Rarity, share(sessions, total), Reason::Rare(part.template));
-            if sessions >= MIN_SUPPORT {
-                self.doubt_company(shape, part.template, own, &mut worst);
+            if about.sessions >= MIN_SUPPORT {
+                about.doubt_company(shape, part.template, own, &mut worst);
                 about.doubt_count(part.template, part.count, own, &mut worst);
             }
             about.doubt_pairs(shape, part.template, own, &mut worst);
@@ -208,53 +209,44 @@ impl Knowledge {
         }
         doubts
     }
-
-    fn doubt_company(&self, shape: &Shape, with: TemplateId, own: u64, worst: &mut Worst<'_>) {
-        let Some(about) = self.templates.get(&with) else { return };
-        let sessions = about.sessions.saturating_sub(own);
-        for (missing, both) in &about.company {
-            if shape.part(*missing).is_none() {
-                let without = about.sessions.saturating_sub(*both).saturating_sub(own);
-                worst.note(Way::Rule, share(without, sessions), Reason::Missing { with, missing: *missing });
-            }
-        }
-    }
 }
 
 impl About {
+    fn doubt_company(&self, shape: &Shape, with: TemplateId, own: u64, worst: &mut Worst<'_>) {
+        for (missing, both) in &self.company {
+            if shape.part(*missing).is_none() {
+                let without = self.sessions.saturating_sub(*both).saturating_sub(own);
+                let reason = Reason::Missing { with, missing: *missing };
+                worst.note(Way::Rule, share(without, self.sessions), reason);
+            }
+        }
+    }
+
     fn doubt_count(&self, template: TemplateId, count: u32, own: u64, worst: &mut Worst<'_>) {
-        let sessions = self.sessions.saturating_sub(own);
         let usual = self.counts.iter().max_by_key(|(count, seen)| (**seen, std::cmp::Reverse(**count)));
         if let Some((usual, seen)) = usual
             && *usual != count
             && is_rule(self.sessions - seen, self.sessions)
         {
             let others = self.sessions.saturating_sub(*seen).saturating_sub(own);
-            worst.note(
-                Way::Rule,
-                share(others, sessions),
-                Reason::NotUsual { template, count, usual: *usual },
-            );
+            let reason = Reason::NotUsual { template, count, usual: *usual };
+            worst.note(Way::Rule, share(others, self.sessions), reason);
         }
         let above: u64 = self.counts.range(count..).map(|(_, seen)| seen).sum();
         let below: u64 = self.counts.range(..=count).map(|(_, seen)| seen).sum();
         let tail = above.min(below).saturating_sub(own);
         let range = self.range();
-        worst.note(Way::Count, share(tail, sessions), Reason::Extreme { template, count, range });
+        worst.note(Way::Count, share(tail, self.sessions), Reason::Extreme { template, count, range });
     }
 
     fn doubt_pairs(&self, shape: &Shape, one: TemplateId, own: u64, worst: &mut Worst<'_>) {
         let Some(here) = shape.part(one) else { return };
         for (other, pair) in &self.pairs {
             let Some(there) = shape.part(*other) else { continue };
-            let both = pair.both.saturating_sub(own);
-            if both < MIN_SUPPORT {
-                continue;
-            }
             let unequal = pair.both.saturating_sub(pair.equal);
             if here.count != there.count && is_rule(unequal, pair.both) {
                 let reason = Reason::Unequal { one, other: *other, counts: (here.count, there.count) };
-                worst.note(Way::Rule, share(unequal.saturating_sub(own), both), reason);
+                worst.note(Way::Rule, share(unequal.saturating_sub(own), pair.both), reason);
             }
             let orders =
                 [(pair.first_before, here.first < there.first), (pair.last_before, here.last < there.last)];
@@ -262,11 +254,8 @@ impl About {
                 let same = if is_before { before } else { pair.both.saturating_sub(before) };
                 if is_rule(same, pair.both) {
                     let (early, late) = if is_before { (one, *other) } else { (*other, one) };
-                    worst.note(
-                        Way::Order,
-                        share(same.saturating_sub(own), both),
-                        Reason::Early { early, late },
-                    );
+                    let share = share(same.saturating_sub(own), pair.both);
+                    worst.note(Way::Order, share, Reason::Early { early, late });
                 }
             }
         }

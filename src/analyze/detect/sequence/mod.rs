@@ -18,6 +18,7 @@
 
 mod batch;
 mod calibrate;
+mod detector;
 mod key;
 mod kind;
 mod knowledge;
@@ -34,11 +35,8 @@ mod tests;
 
 use std::time::Duration;
 
-pub use self::{
-    persist::{Part, Row},
-    sessions::Sessions,
-};
-use crate::model::{EvidenceLine, LineRef, TemplateId, Timestamp};
+pub use self::{detector::Detector, sessions::Sessions};
+use crate::model::{EvidenceLine, TemplateId, Timestamp};
 
 /// What the operator may set about sessions.
 #[derive(Clone, Debug)]
@@ -99,6 +97,9 @@ impl Settings {
     }
 }
 
+/// What keys that are addresses are called.
+const ADDRESS: &str = "address";
+
 /// What is known of templates by now; they may have been widened and merged since a line was seen.
 pub trait Templates {
     /// The id under which a template is known now.
@@ -130,6 +131,8 @@ pub struct Verdict {
     pub is_anomaly: bool,
     /// What was seen, what is normal, and both as a sentence; empty for normal sessions.
     pub words: Words,
+    /// In which way it is abnormal, in one word: `missing`, `order`, …
+    pub way: &'static str,
     /// The template the doubt is about.
     pub template: Option<TemplateId>,
     /// Lines of the session.
@@ -139,7 +142,7 @@ pub struct Verdict {
     /// Time of its last line.
     pub last: Timestamp,
     /// Lines that show it.
-    pub quotes: Vec<Quote>,
+    pub quotes: Vec<EvidenceLine>,
 }
 
 /// What a verdict says.
@@ -151,13 +154,4 @@ pub struct Words {
     pub expected: String,
     /// Both in one sentence.
     pub sentence: String,
-}
-
-/// A line kept to show a session.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Quote {
-    /// Its name in the store.
-    pub at: LineRef,
-    /// The line.
-    pub line: EvidenceLine,
 }

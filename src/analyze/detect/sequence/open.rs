@@ -80,7 +80,8 @@ impl Open {
         for session in self.sessions.values().filter(|session| session.kind == kind) {
             let (is_silent, has_course) = (session.is_silent(kind_lines), session.has_course());
             census.all += 1;
-            census.with_course += u64::from(has_course);
+            let is_brief = session.seen_at.saturating_sub(session.begun_at) <= kind_lines / 2;
+            census.brief_with_course += u64::from(has_course && is_brief);
             census.silent += u64::from(is_silent);
             census.silent_with_course += u64::from(is_silent && has_course);
         }

@@ -11,40 +11,24 @@ use super::{
     shape::Shape,
 };
 use crate::{
-    analyze::detect::pack::{Packer, Unpacker},
+    analyze::detect::{
+        Part,
+        pack::{Packer, Unpacker},
+    },
     model::TemplateId,
+    store::memory::MemoryRow,
 };
 
 /// First byte of every row; another layout gets another number.
 const LAYOUT: u8 = 1;
 /// Entries a list may have in a row: more than any of them can hold.
 const MAX_LIST: usize = 4_096;
-
-/// What a row holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    /// The kinds of keys and the counters; its key is 0.
-    Kinds,
-    /// An open session.
-    Open,
-    /// A course learnt.
-    Course,
-}
-
-/// A row to write; without state it is to be deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// What it holds.
-    pub part: Part,
-    /// Its name among those of its part.
-    pub key: u64,
-    /// The state, or `None` when it is gone.
-    pub state: Option<Vec<u8>>,
-}
+/// The kinds of keys stand beside the open sessions, under a key that no session has.
+const KINDS: u64 = 0;
 
 impl Sessions {
     /// Adds the rows that changed since the last call.
-    pub fn save(&mut self, out: &mut Vec<Row>) {
+    pub fn save(&mut self, out: &mut Vec<MemoryRow>) {
         let mut row = Packer::new(LAYOUT);
         row.number(self.clock);
         row.number(self.abnormal);
@@ -54,35 +38,40 @@ impl Sessions {
         let state = row.finish();
         if self.written_kinds != state {
             self.written_kinds.clone_from(&state);
-            out.push(Row { part: Part::Kinds, key: 0, state: Some(state) });
+            out.push(row_of(Part::Session, KINDS, Some(state)));
         }
         self.open.changes(&mut |key, session| {
-            out.push(Row { part: Part::Open, key, state: session.map(pack_session) });
+            out.push(row_of(Part::Session, key, session.map(pack_session)));
         });
         let mut kinds: Vec<u64> = self.models.keys().copied().collect();
         kinds.sort_unstable();
         for kind in kinds {
             if let Some(model) = self.models.get_mut(&kind) {
                 model.changes(&mut |key, learnt| {
-                    out.push(Row { part: Part::Course, key, state: learnt.map(pack_learnt) });
+                    out.push(row_of(Part::Sequence, key, learnt.map(pack_learnt)));
                 });
             }
         }
     }
 
     /// Takes back a row.
-    pub fn restore(&mut self, row: &Row) {
+    pub fn restore(&mut self, row: &MemoryRow) {
         let Some(state) = &row.state else { return };
-        let taken = match row.part {
-            Part::Kinds => self.restore_kinds(state),
-            Part::Open => unpack_session(state).map(|session| self.open.insert(row.key, session)),
-            Part::Course => unpack_learnt(state).map(|learnt| {
+        let taken = match (Part::from_number(row.part), row.key) {
+            (Some(Part::Session), KINDS) => self.restore_kinds(state),
+            (Some(Part::Session), key) => unpack_session(state).map(|session| self.open.insert(key, session)),
+            (Some(Part::Sequence), key) => unpack_learnt(state).map(|learnt| {
                 self.is_unsettled = true;
-                self.models.entry(learnt.shape.kind).or_default().restore(row.key, learnt);
+                self.models.entry(learnt.shape.kind).or_default().restore(key, learnt);
             }),
+            _ => Some(()),
         };
         if taken.is_none() {
-            tracing::warn!(part = ?row.part, "a session row cannot be read and is learnt again");
+            tracing::warn!(
+                part = row.part,
+                key = row.key,
+                "what is remembered of sessions cannot be read and is learnt again"
+            );
         }
     }
 
@@ -95,6 +84,10 @@ impl Sessions {
         state.clone_into(&mut self.written_kinds);
         Some(())
     }
+}
+
+fn row_of(part: Part, key: u64, state: Option<Vec<u8>>) -> MemoryRow {
+    MemoryRow { part: part.number(), key, state }
 }
 
 /// Reads a list of at most `max` entries.

@@ -3,10 +3,10 @@
 use smallvec::SmallVec;
 
 use super::{
-    Quote, Templates,
+    Templates,
     shape::{Shape, Stretch},
 };
-use crate::model::{TemplateId, Timestamp};
+use crate::model::{EvidenceLine, TemplateId, Timestamp};
 
 /// Templates told apart in one session; later ones are not looked at, the session is what it is by then.
 pub(super) const MAX_STEPS: usize = 48;
@@ -35,7 +35,7 @@ pub(super) struct Session {
     pub moves: SmallVec<[(u8, u8); 16]>,
     /// The step of the last line.
     pub current: u8,
-    pub quotes: Vec<Quote>,
+    pub quotes: Vec<EvidenceLine>,
     /// Number, among all lines of all sessions, of its last line.
     pub stamp: u64,
     /// Number, among the lines of its kind, of its first and last line.
@@ -56,7 +56,7 @@ pub(super) struct Ended {
     pub lines: u32,
     pub first: Timestamp,
     pub last: Timestamp,
-    pub quotes: Vec<Quote>,
+    pub quotes: Vec<EvidenceLine>,
     pub stamp: u64,
 }
 
@@ -132,7 +132,7 @@ impl Session {
 
     /// Memory it takes.
     pub fn bytes(&self) -> usize {
-        let quotes: usize = self.quotes.iter().map(|quote| quote.line.line.len() + 120).sum();
+        let quotes: usize = self.quotes.iter().map(|quote| quote.line.len() + 120).sum();
         let spilled = usize::from(self.steps.spilled()) * self.steps.capacity() * size_of::<Step>()
             + usize::from(self.moves.spilled()) * self.moves.capacity() * 2;
         size_of::<Session>() + self.key.len() + spilled + quotes

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::{
-    Quote, Settings, Templates, Verdict, batch,
+    Settings, Templates, Verdict, batch,
     calibrate::{self, Chance},
     key::{self, Candidate},
     kind::{KeyKind, Standing},
@@ -252,8 +252,7 @@ impl Sessions {
             (session.stamp, session.seen_at, session.received) = (clock, kind_lines, received);
             let is_rare = is_first && knowledge.is_some_and(|known| known.presence(template) < RARE);
             if session.quotes.len() < max_quotes && (is_opened || is_rare) {
-                let quote = window::quote(line.labels, line.timestamp, line.raw);
-                session.quotes.push(Quote { at: line.at, line: quote });
+                session.quotes.push(window::quote(line));
             }
             if is_rare && knowledge.is_some_and(|known| !known.knows(template)) {
                 surprise = UNKNOWN;
@@ -409,6 +408,7 @@ impl Sessions {
             score,
             is_anomaly,
             words,
+            way: reason.map_or("", words::way),
             template: reason.and_then(words::about),
             lines: u64::from(session.lines),
             first: session.first,

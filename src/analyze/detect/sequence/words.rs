@@ -43,6 +43,18 @@ pub(super) fn about(reason: Reason) -> Option<TemplateId> {
     }
 }
 
+/// A reason in one word.
+pub(super) fn way(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Rare(_) => "rare",
+        Reason::Missing { .. } => "missing",
+        Reason::NotUsual { .. } | Reason::Extreme { .. } => "count",
+        Reason::Unequal { .. } => "unequal",
+        Reason::Early { .. } => "order",
+        Reason::Follows { .. } => "step",
+    }
+}
+
 struct Writer<'a> {
     known: &'a Knowledge,
     templates: &'a dyn Templates,
