@@ -5,6 +5,7 @@
 //! crash the window's lines are read again from there.
 
 pub mod parameter;
+pub mod sequence;
 
 mod adwin;
 mod count;
