@@ -4,6 +4,7 @@ pub mod encode;
 pub mod envelope;
 pub mod labels;
 pub mod level;
+pub mod lines;
 pub mod push;
 
 mod json;
