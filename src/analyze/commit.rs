@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use super::{
-    digest,
-    group::{Group, GroupKey},
+    engine::{Closed, TemplateChanges},
+    group::GroupKey,
     step::Analyzer,
     window::OpenWindow,
 };
@@ -16,6 +16,7 @@ use crate::{
     store::{
         Change, StoreError, Transaction,
         finding::{self, Applied, Source},
+        memory::{self, MemoryRow},
         position, template,
         window::{self, WindowDraft},
     },
@@ -25,9 +26,7 @@ use crate::{
 pub struct Commit {
     windows: Vec<ClosedWindow>,
     groups: Vec<ClosedGroup>,
-    templates: Vec<template::TemplateRow>,
-    merged: Vec<(TemplateId, TemplateId)>,
-    evicted: Vec<TemplateId>,
+    templates: TemplateChanges,
     position: Option<u64>,
     dedup: std::time::Duration,
     now: Timestamp,
@@ -43,6 +42,7 @@ struct ClosedWindow {
 struct ClosedGroup {
     position: position::Group,
     counts: Vec<(TemplateId, u64, Timestamp)>,
+    memory: Vec<MemoryRow>,
 }
 
 /// What a commit did.
@@ -61,16 +61,17 @@ impl Commit {
                 written.findings.push((closed.draft.tenant, id, applied));
             }
         }
-        template::put(tx, &self.templates)?;
-        template::move_counts(tx, &self.merged)?;
-        for ClosedGroup { position, counts } in &self.groups {
+        template::put(tx, &self.templates.rows)?;
+        template::move_counts(tx, &self.templates.merged)?;
+        for ClosedGroup { position, counts, memory } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
             }
             position::set_group(tx, position)?;
+            memory::put(tx, position.tenant, &position.name, memory)?;
         }
-        template::remove(tx, &self.evicted)?;
+        template::remove(tx, &self.templates.evicted)?;
         if let Some(seq) = self.position {
             position::set(tx, position::name::ANALYZE, seq, self.now)?;
         }
@@ -83,82 +84,40 @@ impl Analyzer {
     pub(super) fn closing_commit(&mut self, keys: &[GroupKey], now: Timestamp) -> Commit {
         let mut commit = self.empty_commit(now);
         for key in keys {
-            let Some(group) = self.groups.get_mut(key) else { continue };
-            let Some(open) = group.window.take() else { continue };
-            let miner = self.miners.get(&key.0);
-            let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
-            let findings = group.sift.drafts(&self.sifter, &text_of);
-            let state = closing_state(&open, &findings, self.settings.ask_model);
-            let mut closed = closed_window(key, &open, findings, state, now);
-            if state == WindowState::Pending {
-                let exhibit = digest::exhibit(&key.1, &open, &closed.findings, &text_of);
-                closed.draft.exhibit = serde_json::to_vec(&exhibit).ok();
-            }
-            commit.windows.push(closed);
-            group.sift.end_window(now);
-            group.seq = self.read;
-            group.urgent_since = None;
-            // A template may have been merged since the window met it.
-            let resolve = |id| miner.map_or(id, |miner| miner.resolve(id));
-            let counts = open.templates.iter().map(|(id, stat)| (resolve(*id), stat.count, stat.last));
-            commit.groups.push(ClosedGroup {
-                position: position::Group {
-                    tenant: key.0,
-                    name: key.1.clone(),
-                    seq: self.read,
-                    state: serde_json::to_vec(&group.sift).unwrap_or_default(),
-                },
-                counts: counts.collect(),
-            });
+            let Some(closed) = self.engine.close(key, self.read, now) else { continue };
+            let Closed { key, window, findings, exhibit, counts, carried, memory } = closed;
+            let state = closing_state(&window, &findings, self.engine.settings.ask_model);
+            let mut ended = closed_window(&key, &window, findings, state, now);
+            ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
+            commit.windows.push(ended);
+            let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
+            commit.groups.push(ClosedGroup { position, counts, memory });
         }
-        for miner in self.miners.values_mut() {
-            let (rows, evicted) = miner.dirty();
-            commit.templates.extend(rows);
-            let merged = evicted.iter().map(|id| (*id, miner.resolve(*id))).filter(|(id, into)| id != into);
-            commit.merged.extend(merged);
-            commit.evicted.extend(evicted);
-        }
-        commit.position = Some(self.settled());
+        commit.templates = self.engine.template_changes();
+        commit.position = Some(self.engine.settled(self.read));
         commit
     }
 
     /// Writes the findings of groups in which an urgent rule spoke, without closing their windows.
     pub(super) fn write_urgent(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let interval = self.settings.urgent_interval;
-        let due = |group: &Group| {
-            group.urgent_since.is_some() && group.urgent_written.is_none_or(|last| now >= last.plus(interval))
-        };
-        let mut keys: Vec<GroupKey> =
-            self.groups.iter().filter(|(_, g)| due(g)).map(|(key, _)| key.clone()).collect();
+        let keys = self.engine.urgent(now);
         if keys.is_empty() {
             return Ok(());
         }
-        keys.sort();
         let mut commit = self.empty_commit(now);
         for key in keys {
-            let Some(group) = self.groups.get_mut(&key) else { continue };
-            let miner = self.miners.get(&key.0);
-            let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
-            if let Some(open) = &group.window {
-                commit.windows.push(closed_window(
-                    &key,
-                    open,
-                    group.sift.drafts(&self.sifter, &text_of),
-                    WindowState::Open,
-                    now,
-                ));
-            }
-            if let Some(since) = group.urgent_since.take() {
+            let Some((open, findings, since)) = self.engine.early(&key, now) else { continue };
+            commit.windows.push(closed_window(&key, open, findings, WindowState::Open, now));
+            if let Some(since) = since {
                 self.metrics.observe_urgent(now.since(since));
             }
-            group.urgent_written = Some(now);
         }
         self.write(commit)
     }
 
     /// Moves the committed position when blocks were read that no open window needs any more.
     pub(super) fn save_position(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let settled = self.settled();
+        let settled = self.engine.settled(self.read);
         if settled <= self.saved {
             return Ok(());
         }
@@ -202,21 +161,13 @@ impl Analyzer {
         Ok(())
     }
 
-    /// The last block that no open window needs: where reading starts after a restart.
-    fn settled(&self) -> u64 {
-        let open = self.groups.values().filter_map(|group| group.window.as_ref());
-        open.map(|window| window.first_seq.saturating_sub(1)).min().unwrap_or(self.read).min(self.read)
-    }
-
     fn empty_commit(&self, now: Timestamp) -> Commit {
         Commit {
             windows: Vec::new(),
             groups: Vec::new(),
-            templates: Vec::new(),
-            merged: Vec::new(),
-            evicted: Vec::new(),
+            templates: TemplateChanges::default(),
             position: None,
-            dedup: self.settings.dedup,
+            dedup: self.engine.settings.dedup,
             now,
         }
     }
@@ -349,7 +300,7 @@ mod tests {
         let mut analyzer = analyzer(&store, &clock);
         push(&store, &clock, 1, "a", 3);
         analyzer.run_once().unwrap();
-        let keys: Vec<GroupKey> = analyzer.groups.iter().map(|(key, _)| key.clone()).collect();
+        let keys: Vec<GroupKey> = analyzer.engine.open();
         let commit = Arc::new(analyzer.closing_commit(&keys, clock.now()));
         for _ in 0..2 {
             let commit = Arc::clone(&commit);

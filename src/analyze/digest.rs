@@ -213,6 +213,7 @@ mod tests {
             timestamp_ns: Timestamp::from_secs(77),
             line: "not among the kept lines".into(),
             template: Some("template 2".into()),
+            at: None,
         };
         let first = window.templates[&TemplateId(1)].head.clone();
         let draft = draft(vec![first, elsewhere]);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     analyze::{
+        detect::GroupDetect,
         sift::{GroupSift, StreamRules},
         window::OpenWindow,
     },
@@ -20,6 +21,8 @@ pub struct Group {
     pub seq: u64,
     /// Rule state carried across windows.
     pub sift: GroupSift,
+    /// What the detectors have learnt.
+    pub detect: GroupDetect,
     /// The open window, if lines came since the last one was closed.
     pub window: Option<OpenWindow>,
     /// An urgent finding waits to be written since the arrival of this push.

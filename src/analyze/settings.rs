@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::mine;
+use super::{detect, mine};
 
 /// Settings of windows and of what happens in them.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct Settings {
     pub ask_model: bool,
     /// Template mining.
     pub mine: mine::Settings,
+    /// What is learnt as normal, and what is not normal enough to be told.
+    pub detect: detect::Settings,
 }
 
 impl Default for Settings {
@@ -41,6 +43,7 @@ impl Default for Settings {
             max_open_templates: 100_000,
             ask_model: false,
             mine: mine::Settings::default(),
+            detect: detect::Settings::default(),
         }
     }
 }

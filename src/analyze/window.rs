@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use crate::{
     analyze::line::Line,
-    model::{EvidenceLine, Labels, Severity, TemplateId, Timestamp},
+    model::{EvidenceLine, Severity, TemplateId, Timestamp},
     wire::level::{self, Level},
 };
 
@@ -103,8 +103,8 @@ impl OpenWindow {
         }
     }
 
-    /// Counts a line.
-    pub fn add(&mut self, line: &Line<'_>, seen: &Seen<'_>) {
+    /// Counts a line; says the level of its template.
+    pub fn add(&mut self, line: &Line<'_>, seen: &Seen<'_>) -> Level {
         self.lines += 1;
         self.from = self.from.min(line.timestamp);
         self.to = self.to.max(line.timestamp);
@@ -114,12 +114,13 @@ impl OpenWindow {
             std::collections::hash_map::Entry::Vacant(_) if full => {
                 self.uncounted += 1;
                 self.suspicious += u64::from(seen.hit);
-                return;
+                return Level::Unknown;
             }
             std::collections::hash_map::Entry::Vacant(entry) => entry.insert(TemplateStat::new(line, seen)),
         };
         stat.add(line, seen);
         self.suspicious += u64::from(seen.hit || stat.is_odd());
+        stat.level
     }
 
     /// Whether rules or bad levels make this window worth explaining.
@@ -138,7 +139,7 @@ impl TemplateStat {
             is_new: seen.is_new,
             known_before: seen.known_before,
             severity: None,
-            head: quote(line.labels, line.timestamp, line.raw),
+            head: quote(line),
             tail: None,
             tail_block: line.at.block,
             telling: SmallVec::new(),
@@ -155,12 +156,12 @@ impl TemplateStat {
             self.severity = self.severity.max(Some(severity));
         }
         if seen.hit && self.count > 1 && self.telling.len() < MAX_TELLING {
-            self.telling.push(quote(line.labels, line.timestamp, line.raw));
+            self.telling.push(quote(line));
         } else if self.tail_block != line.at.block {
             self.tail_block = line.at.block;
             match &mut self.tail {
                 Some(tail) => requote(tail, line),
-                None => self.tail = Some(quote(line.labels, line.timestamp, line.raw)),
+                None => self.tail = Some(quote(line)),
             }
         }
     }
@@ -172,10 +173,16 @@ impl TemplateStat {
 }
 
 /// Makes an evidence line of a raw one, cut on a character border.
-pub fn quote(labels: &Labels, timestamp: Timestamp, raw: &[u8]) -> EvidenceLine {
-    let mut line = String::new();
-    quote_into(raw, &mut line);
-    EvidenceLine { stream: labels.clone(), timestamp_ns: timestamp, line, template: None }
+pub fn quote(line: &Line<'_>) -> EvidenceLine {
+    let mut text = String::new();
+    quote_into(line.raw, &mut text);
+    EvidenceLine {
+        stream: line.labels.clone(),
+        timestamp_ns: line.timestamp,
+        line: text,
+        template: None,
+        at: Some(line.at),
+    }
 }
 
 /// Makes `kept` quote `line` from now on; takes over its memory, as this happens once per block and template.
@@ -184,6 +191,7 @@ fn requote(kept: &mut EvidenceLine, line: &Line<'_>) {
         kept.stream = line.labels.clone();
     }
     kept.timestamp_ns = line.timestamp;
+    kept.at = Some(line.at);
     kept.line.clear();
     quote_into(line.raw, &mut kept.line);
 }
@@ -270,7 +278,10 @@ fn tag(value: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::LineRef, wire::envelope::Envelope};
+    use crate::{
+        model::{Labels, LineRef},
+        wire::envelope::Envelope,
+    };
 
     fn labels() -> Labels {
         Labels::from_pairs([("host", "vps1"), ("job", "auth")]).unwrap()
@@ -364,7 +375,9 @@ mod tests {
     #[test]
     fn a_huge_line_is_quoted_up_to_a_character_border() {
         let raw = "é".repeat(5_000);
-        let quoted = quote(&labels(), Timestamp::from_secs(0), raw.as_bytes());
+        let mut window = OpenWindow::open(1, Timestamp::from_secs(0));
+        add(&mut window, 1, &raw, &seen(1));
+        let quoted = &window.templates[&TemplateId(1)].head;
         assert!(quoted.line.len() <= MAX_QUOTED_BYTES + 3 && quoted.line.ends_with("é…"));
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Category, Labels, Severity, TenantId, Timestamp};
+use super::{Category, Labels, LineRef, Severity, TenantId, Timestamp};
 
 /// Identity of a stored finding (a UUID, version 7: sortable by creation).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,6 +88,9 @@ pub struct EvidenceLine {
     pub line: String,
     /// The mined template the line belongs to.
     pub template: Option<String>,
+    /// Where the line was read; known only while its window is open.
+    #[serde(skip)]
+    pub at: Option<LineRef>,
 }
 
 /// The window of lines a finding was first seen in.

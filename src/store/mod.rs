@@ -8,6 +8,7 @@ pub mod block;
 pub mod census;
 pub mod finding;
 pub mod line;
+pub mod memory;
 pub mod model_call;
 pub mod position;
 pub mod template;

@@ -16,6 +16,7 @@ pub fn item(reference: u32, line: &str) -> Item {
         timestamp_ns: Timestamp::from_secs(1_010),
         line: line.to_owned(),
         template: Some(template.clone()),
+        at: None,
     };
     Item {
         template,

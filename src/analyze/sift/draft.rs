@@ -153,6 +153,7 @@ fn quoted(exhibit: &Exhibit, templates: &dyn Fn(TemplateId) -> Option<String>) -
     let mut line = exhibit.line.clone();
     line.line.truncate(line.line.floor_char_boundary(MAX_LINE));
     line.template = exhibit.template.and_then(templates);
+    line.at = Some(exhibit.at);
     line
 }
 

@@ -119,6 +119,9 @@ impl GroupSift {
         verdict.hit = true;
         verdict.severity = verdict.severity.max(Some(Severity::Info));
         verdict.rules.push(hit.rule);
+        if verdict.source_ip.is_none() {
+            verdict.source_ip = hit.fields.get(Field::Ip).map(str::to_owned);
+        }
         let mut has_own_case = false;
         for (number, threshold) in rule.thresholds.iter().enumerate() {
             // A source that has a finding of its own is no part of a spray of many sources.
@@ -231,6 +234,7 @@ fn exhibit(line: &Line<'_>, rule: &Rule) -> Exhibit {
         timestamp_ns: line.timestamp,
         line: text,
         template: None,
+        at: Some(line.at),
     };
     Exhibit { at: line.at, line: line_text, template: line.template, joined: 0 }
 }

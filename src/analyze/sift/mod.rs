@@ -47,6 +47,8 @@ pub struct Verdict {
     pub urgent: bool,
     /// The rules that matched, for `Sifter::rule_id`.
     pub rules: SmallVec<[u16; 4]>,
+    /// The address a rule read from the line.
+    pub source_ip: Option<String>,
 }
 
 impl Sifter {

@@ -107,8 +107,13 @@ fn empty_server(roles: Roles) -> Server {
 }
 
 fn draft(fingerprint: &str, severity: Severity, seen: u64) -> FindingDraft {
-    let line =
-        EvidenceLine { stream: labels(), timestamp_ns: at(5), line: HOSTILE.to_owned(), template: None };
+    let line = EvidenceLine {
+        stream: labels(),
+        timestamp_ns: at(5),
+        line: HOSTILE.to_owned(),
+        template: None,
+        at: None,
+    };
     FindingDraft {
         fingerprint: fingerprint.to_owned(),
         title: format!("{fingerprint} <b>"),

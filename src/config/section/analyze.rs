@@ -1,11 +1,14 @@
 //! `analyze`: windows and what happens in them.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{Context, put};
 use crate::{
     analyze::{
         Settings,
+        detect::{self, DETECTORS},
         mine::{self, MAX_WORDS},
     },
     config::value::{Size, Span},
@@ -22,6 +25,7 @@ pub(in crate::config) struct Raw {
     urgent_interval: Option<Span>,
     max_open_templates: Option<Size>,
     mine: RawMine,
+    detect: RawDetect,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -31,6 +35,14 @@ struct RawMine {
     max_bytes: Option<Size>,
     max_message_bytes: Option<Size>,
     max_words: Option<Size>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawDetect {
+    enabled: Option<bool>,
+    threshold: Option<f64>,
+    weights: Option<BTreeMap<String, f64>>,
 }
 
 pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
@@ -43,6 +55,7 @@ pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
     put(&mut settings.urgent_interval, raw.urgent_interval);
     put(&mut settings.max_open_templates, raw.max_open_templates);
     mine(&raw.mine, &mut settings.mine, context);
+    detect(raw.detect, &mut settings.detect, context);
     if settings.window.is_zero() {
         context.wrong("analyze.window", "must not be 0", "write a duration such as 60s");
     }
@@ -62,5 +75,24 @@ fn mine(raw: &RawMine, settings: &mut mine::Settings, context: &mut Context<'_>)
     if !(1..=MAX_WORDS).contains(&settings.max_words) {
         let problem = format!("must be from 1 to {MAX_WORDS}");
         context.wrong("analyze.mine.max_words", problem, "leave the key out for the default");
+    }
+}
+
+fn detect(raw: RawDetect, settings: &mut detect::Settings, context: &mut Context<'_>) {
+    put(&mut settings.enabled, raw.enabled);
+    put(&mut settings.threshold, raw.threshold);
+    if !(0.0..=1.0).contains(&settings.threshold) {
+        context.wrong("analyze.detect.threshold", "must be from 0 to 1", "leave the key out for the default");
+    }
+    for (name, weight) in raw.weights.into_iter().flatten() {
+        let key = format!("analyze.detect.weights.{name}");
+        if !DETECTORS.iter().any(|(known, _)| *known == name) {
+            let names: Vec<_> = DETECTORS.iter().map(|(known, _)| *known).collect();
+            context.wrong(&key, "is no detector", format!("take one of {}", names.join(", ")));
+        } else if !(weight > 0.0 && weight <= 1.0) {
+            context.wrong(&key, "must be above 0 and at most 1", "leave the key out for the default");
+        } else {
+            settings.weights.insert(name, weight);
+        }
     }
 }

@@ -282,6 +282,7 @@ mod tests {
             timestamp_ns: at,
             line: format!("line of {at}"),
             template: None,
+            at: None,
         };
         FindingDraft {
             fingerprint: "ssh-brute-force".into(),

@@ -231,6 +231,7 @@ mod tests {
                 timestamp_ns: at(secs),
                 line: format!("Evidence line for {name} at 50%"),
                 template: None,
+                at: None,
             }],
             source_ips: BTreeSet::new(),
             users: BTreeSet::new(),

@@ -1,0 +1,51 @@
+//! The parts of a group's memory, by the number under which they are stored.
+
+/// What a memory row is about. The numbers are in databases: they are never changed and never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// Since when the group is learnt.
+    Learning = 1,
+    /// Rates of templates.
+    Frequency = 2,
+    /// Regular things that may fall silent.
+    Silence = 3,
+    /// How often new templates come.
+    Novelty = 4,
+    /// The scores whose drift is watched.
+    Drift = 5,
+    /// The usual distance between a line's time and its arrival.
+    Skew = 6,
+    /// Values at the variable positions of templates.
+    Parameter = 7,
+    /// Joint models of numeric positions.
+    Trees = 8,
+    /// Open sessions.
+    Session = 9,
+    /// What ended sessions looked like.
+    Sequence = 10,
+}
+
+impl Part {
+    const ALL: [Part; 10] = [
+        Part::Learning,
+        Part::Frequency,
+        Part::Silence,
+        Part::Novelty,
+        Part::Drift,
+        Part::Skew,
+        Part::Parameter,
+        Part::Trees,
+        Part::Session,
+        Part::Sequence,
+    ];
+
+    /// The number in the database.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The part of a number; `None` for one that a newer version wrote.
+    pub fn from_number(number: u8) -> Option<Part> {
+        Part::ALL.into_iter().find(|part| part.number() == number)
+    }
+}

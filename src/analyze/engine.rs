@@ -1,0 +1,383 @@
+//! The analysis itself, without a store: lines come in, windows with their findings go out.
+//!
+//! Owns the miners, the groups with what they carry from window to window, and every open window. What it needs from an
+//! earlier run is handed to it, what the next run will need it hands out; when and where that is kept is its owner's.
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::{
+    Settings,
+    detect::{Closing, Sighting},
+    digest,
+    exhibit::Exhibit,
+    group::{Group, GroupKey, Groups, StreamContext, group_name},
+    judge,
+    line::Line,
+    mine::{Change, Miner},
+    sift::{GroupSift, Sifter, Verdict},
+    window::{OpenWindow, Seen},
+};
+use crate::{
+    model::{FindingDraft, Labels, LineRef, TemplateId, Timestamp},
+    store::{
+        memory::{MemoryRow, StoredRow},
+        position, template,
+    },
+    wire::envelope::{self, Envelope},
+};
+
+/// A line as it was received.
+#[derive(Clone, Copy)]
+pub struct Received<'a> {
+    /// Its name.
+    pub at: LineRef,
+    /// The sender's time.
+    pub timestamp: Timestamp,
+    /// Its bytes.
+    pub line: &'a [u8],
+}
+
+/// What an earlier run left; empty for a fresh start.
+#[derive(Default)]
+pub struct Carried {
+    /// Mined templates.
+    pub templates: Vec<template::TemplateRow>,
+    /// Positions and rule state of the groups.
+    pub groups: Vec<position::Group>,
+    /// What the detectors remember.
+    pub memory: Vec<StoredRow>,
+}
+
+/// What one line turned out to be.
+pub struct Noted<'a> {
+    /// The line.
+    pub line: &'a Line<'a>,
+    /// Its template.
+    pub template: TemplateId,
+    /// What the rules said.
+    pub verdict: &'a Verdict,
+    /// How surprising the detectors find it by itself, in [0, 1].
+    pub surprise: f32,
+}
+
+/// Is told about every line. `()` wants to know nothing, and costs nothing.
+pub trait Watch {
+    /// Takes note of a line.
+    fn line(&mut self, noted: &Noted<'_>);
+}
+
+impl Watch for () {
+    fn line(&mut self, _: &Noted<'_>) {}
+}
+
+/// A window that has ended, with everything it leads to.
+pub struct Closed {
+    /// Its group.
+    pub key: GroupKey,
+    /// What it counted.
+    pub window: OpenWindow,
+    /// What is to be told.
+    pub findings: Vec<FindingDraft>,
+    /// What a model would be shown; made where one is configured and there is something to say.
+    pub exhibit: Option<Exhibit>,
+    /// Lines by template, and the time of the last.
+    pub counts: Vec<(TemplateId, u64, Timestamp)>,
+    /// The rule state carried on.
+    pub carried: Vec<u8>,
+    /// What the detectors have learnt.
+    pub memory: Vec<MemoryRow>,
+}
+
+/// What became of the templates since the last time.
+#[derive(Default)]
+pub struct TemplateChanges {
+    /// New and changed ones.
+    pub rows: Vec<template::TemplateRow>,
+    /// Which were merged into which.
+    pub merged: Vec<(TemplateId, TemplateId)>,
+    /// Those that are gone.
+    pub evicted: Vec<TemplateId>,
+}
+
+/// Owns every open window.
+pub struct Engine {
+    pub(super) settings: Settings,
+    pub(super) sifter: Arc<Sifter>,
+    ids: Arc<AtomicU64>,
+    miners: FxHashMap<i64, Miner>,
+    pub(super) groups: Groups,
+    open_templates: usize,
+    /// No window is due before this time.
+    next_due: Timestamp,
+}
+
+impl Engine {
+    /// Goes on where an earlier run ended.
+    pub fn restore(settings: Settings, sifter: Arc<Sifter>, carried: Carried) -> Self {
+        let next_id = carried.templates.iter().map(|row| row.id.0 + 1).max().unwrap_or(1);
+        let mut engine = Engine {
+            settings,
+            sifter,
+            ids: Arc::new(AtomicU64::new(next_id)),
+            miners: FxHashMap::default(),
+            groups: carried.groups.into_iter().map(restored_group).collect(),
+            open_templates: 0,
+            next_due: Timestamp::MAX,
+        };
+        let mut by_tenant: FxHashMap<i64, Vec<template::TemplateRow>> = FxHashMap::default();
+        for row in carried.templates {
+            by_tenant.entry(row.tenant).or_default().push(row);
+        }
+        for (tenant, rows) in by_tenant {
+            engine.miner(tenant).restore(rows);
+        }
+        for StoredRow { tenant, group, row } in carried.memory {
+            if let Some(group) = engine.groups.get_mut(&(tenant, group)) {
+                group.detect.restore(&row);
+            }
+        }
+        engine
+    }
+
+    /// What the lines of a label set have in common; to be kept by the caller.
+    pub fn context(&mut self, tenant: i64, labels: Labels) -> StreamContext {
+        let group = (tenant, group_name(&labels, &self.settings.group_by));
+        StreamContext {
+            tenant,
+            place: self.groups.place(&group),
+            group,
+            rules: self.sifter.stream_rules(&labels),
+            labels,
+        }
+    }
+
+    /// Takes lines of one stream that arrived together; `seq` numbers arrivals.
+    pub fn take<'l>(
+        &mut self,
+        context: &StreamContext,
+        (seq, received): (u64, Timestamp),
+        lines: impl IntoIterator<Item = Received<'l>>,
+        watch: &mut impl Watch,
+    ) {
+        self.miner(context.tenant);
+        let Some(group) = self.groups.at(context.place) else { return };
+        let Some(miner) = self.miners.get_mut(&context.tenant) else { return };
+        if seq <= group.seq {
+            return; // analysed before a restart, together with a window already committed
+        }
+        let Group { window, sift, detect, urgent_since, .. } = group;
+        let window = window.get_or_insert_with(|| OpenWindow::open(seq, received));
+        let templates_before = window.templates.len();
+        let mut reader =
+            Reader { miner, sifter: &self.sifter, context, sift, window, detect, settings: &self.settings };
+        for line in lines {
+            if reader.read(line, received, watch) {
+                urgent_since.get_or_insert(received);
+            }
+        }
+        self.open_templates += window.templates.len() - templates_before;
+        let is_full = window.lines >= self.settings.max_window_lines;
+        let due = if is_full { Timestamp::MIN } else { window.opened.plus(self.settings.window) };
+        self.next_due = self.next_due.min(due);
+    }
+
+    /// The groups whose window is due at `now`, old enough or large enough, in an order that no hash decides.
+    pub fn due(&mut self, now: Timestamp) -> Vec<GroupKey> {
+        if now < self.next_due {
+            return Vec::new();
+        }
+        let (age, lines) = (self.settings.window, self.settings.max_window_lines);
+        let mut due = Vec::new();
+        self.next_due = Timestamp::MAX;
+        for (key, group) in self.groups.iter() {
+            let Some(window) = &group.window else { continue };
+            if now >= window.opened.plus(age) || window.lines >= lines {
+                due.push(key.clone());
+            } else {
+                self.next_due = self.next_due.min(window.opened.plus(age));
+            }
+        }
+        due.sort();
+        due
+    }
+
+    /// Every group with an open window, in an order that no hash decides.
+    pub fn open(&self) -> Vec<GroupKey> {
+        let open = self.groups.iter().filter(|(_, group)| group.window.is_some());
+        let mut keys: Vec<_> = open.map(|(key, _)| key.clone()).collect();
+        keys.sort();
+        keys
+    }
+
+    /// Whether the open windows together hold too much and should be closed early.
+    pub fn is_overfull(&self) -> bool {
+        self.open_templates > self.settings.max_open_templates
+    }
+
+    /// Ends the window of a group; every arrival up to `seq` is in it or before it.
+    pub fn close(&mut self, key: &GroupKey, seq: u64, now: Timestamp) -> Option<Closed> {
+        let group = self.groups.get_mut(key)?;
+        let open = group.window.take()?;
+        self.open_templates = self.open_templates.saturating_sub(open.templates.len());
+        let miner = self.miners.get(&key.0);
+        let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
+        // A template may have been merged since the window met it.
+        let resolve = |id| miner.map_or(id, |miner| miner.resolve(id));
+        let mut findings = group.sift.drafts(&self.sifter, &text_of);
+        if self.settings.detect.enabled {
+            let closing = Closing {
+                settings: &self.settings.detect,
+                group: &key.1,
+                window: &open,
+                now,
+                text_of: &text_of,
+                resolve: &resolve,
+            };
+            let evidence = group.detect.close(&closing);
+            findings = judge::judge(findings, evidence, &closing);
+        }
+        let is_telling = !findings.is_empty() || open.is_suspicious();
+        let exhibit = (self.settings.ask_model && is_telling)
+            .then(|| digest::exhibit(&key.1, &open, &findings, &text_of));
+        let counts = open.templates.iter().map(|(id, stat)| (resolve(*id), stat.count, stat.last)).collect();
+        group.sift.end_window(now);
+        group.seq = seq;
+        group.urgent_since = None;
+        let carried = serde_json::to_vec(&group.sift).unwrap_or_default();
+        let memory = group.detect.save();
+        Some(Closed { key: key.clone(), window: open, findings, exhibit, counts, carried, memory })
+    }
+
+    /// The groups in which an urgent rule spoke and may be written at `now`.
+    pub fn urgent(&self, now: Timestamp) -> Vec<GroupKey> {
+        let interval = self.settings.urgent_interval;
+        let due = |group: &Group| {
+            group.urgent_since.is_some() && group.urgent_written.is_none_or(|last| now >= last.plus(interval))
+        };
+        let mut keys: Vec<_> =
+            self.groups.iter().filter(|(_, g)| due(g)).map(|(key, _)| key.clone()).collect();
+        keys.sort();
+        keys
+    }
+
+    /// What the rules say so far of a window that goes on; and since when an urgent one has been waiting.
+    pub fn early(
+        &mut self,
+        key: &GroupKey,
+        now: Timestamp,
+    ) -> Option<(&OpenWindow, Vec<FindingDraft>, Option<Timestamp>)> {
+        let group = self.groups.get_mut(key)?;
+        let miner = self.miners.get(&key.0);
+        let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
+        let since = group.urgent_since.take();
+        group.urgent_written = Some(now);
+        let open = group.window.as_ref()?;
+        Some((open, group.sift.drafts(&self.sifter, &text_of), since))
+    }
+
+    /// What became of the templates since the last call.
+    pub fn template_changes(&mut self) -> TemplateChanges {
+        let mut changes = TemplateChanges::default();
+        for miner in self.miners.values_mut() {
+            let (rows, evicted) = miner.dirty();
+            changes.rows.extend(rows);
+            let merged = evicted.iter().map(|id| (*id, miner.resolve(*id))).filter(|(id, into)| id != into);
+            changes.merged.extend(merged);
+            changes.evicted.extend(evicted);
+        }
+        changes
+    }
+
+    /// The last arrival up to `read` that no open window needs: where reading starts after a restart.
+    pub fn settled(&self, read: u64) -> u64 {
+        let open = self.groups.values().filter_map(|group| group.window.as_ref());
+        open.map(|window| window.first_seq.saturating_sub(1)).min().unwrap_or(read).min(read)
+    }
+
+    /// The miner of a tenant.
+    pub fn miner(&mut self, tenant: i64) -> &mut Miner {
+        let (settings, ids) = (&self.settings.mine, &self.ids);
+        self.miners.entry(tenant).or_insert_with(|| Miner::new(settings, tenant, Arc::clone(ids)))
+    }
+}
+
+/// Reads lines of one stream: mine, sift, count, detect.
+struct Reader<'a> {
+    miner: &'a mut Miner,
+    sifter: &'a Sifter,
+    context: &'a StreamContext,
+    sift: &'a mut GroupSift,
+    window: &'a mut OpenWindow,
+    detect: &'a mut super::detect::GroupDetect,
+    settings: &'a Settings,
+}
+
+impl Reader<'_> {
+    /// Says whether an urgent rule newly spoke.
+    fn read(&mut self, received: Received<'_>, arrival: Timestamp, watch: &mut impl Watch) -> bool {
+        /// Values of a line that are counted in the window.
+        const COUNTED: usize = 8;
+        let envelope = envelope::open(received.line);
+        let observation = self.miner.observe(&envelope.message, received.timestamp);
+        let (template, change) = (observation.template, observation.change);
+        let found: SmallVec<[_; COUNTED]> = observation.values.iter().copied().collect();
+        let values: SmallVec<[&str; COUNTED]> =
+            found.iter().take(COUNTED).map(|value| value.text(&envelope.message)).collect();
+        let known_before = match self.window.templates.contains_key(&template) {
+            true => 0, // asked only when the window meets the template
+            false => self.miner.template(template).map_or(0, |known| known.count.saturating_sub(1)),
+        };
+        let line = Line {
+            at: received.at,
+            labels: &self.context.labels,
+            host: host(&self.context.group.1, &envelope),
+            timestamp: received.timestamp,
+            raw: received.line,
+            envelope: &envelope,
+            template: Some(template),
+        };
+        let verdict = self.sift.line(self.sifter, &self.context.rules, &line);
+        let seen = Seen {
+            template,
+            is_new: change == Change::New,
+            known_before,
+            severity: verdict.severity,
+            hit: verdict.hit,
+            values: &values,
+        };
+        let level = self.window.add(&line, &seen);
+        let mut surprise = 0.0;
+        if self.settings.detect.enabled {
+            let sighting = Sighting {
+                line: &line,
+                template,
+                change,
+                values: &found,
+                received: arrival,
+                hit: verdict.hit,
+                level,
+                is_late: false,
+            };
+            surprise = self.detect.line(&self.settings.detect, &sighting);
+        }
+        watch.line(&Noted { line: &line, template, verdict: &verdict, surprise });
+        verdict.urgent
+    }
+}
+
+/// The group's name, or what the line itself says where the group has none.
+fn host<'a>(group: &'a str, envelope: &'a Envelope<'_>) -> &'a str {
+    if group.is_empty() { envelope.host.as_deref().unwrap_or_default() } else { group }
+}
+
+fn restored_group(group: position::Group) -> (GroupKey, Group) {
+    let sift = serde_json::from_slice(&group.state).unwrap_or_else(|error| {
+        // Thresholds start over; positions and findings are unaffected.
+        tracing::warn!(group = group.name, %error, "carried rule state could not be read, starting afresh");
+        GroupSift::default()
+    });
+    ((group.tenant, group.name), Group { seq: group.seq, sift, ..Group::default() })
+}
