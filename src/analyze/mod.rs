@@ -14,6 +14,7 @@ pub mod explain;
 pub mod ground;
 pub mod line;
 pub mod mine;
+pub mod review;
 pub mod sift;
 pub mod step;
 pub mod window;
