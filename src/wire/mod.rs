@@ -6,6 +6,7 @@ pub mod labels;
 pub mod level;
 pub mod lines;
 pub mod push;
+pub mod stamp;
 
 mod json;
 mod protobuf;
