@@ -19,7 +19,10 @@ use sigyn::{
     runtime::Clock,
     store::{self, Store},
     telemetry::{IngestMetrics, StoreMetrics},
-    wire::push::{DecodeLimits, Format, decode},
+    wire::{
+        otlp::Mapping,
+        push::{DecodeLimits, Format, decode},
+    },
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -129,14 +132,18 @@ fn accept(bencher: Bencher<'_, '_>, (streams, lines): (usize, usize)) {
 fn decode_only(bencher: Bencher<'_, '_>, (streams, lines): (usize, usize)) {
     let format = Format::from_headers(Some(b"application/x-protobuf"), None, false).expect("known");
     let body = packed(0, streams, lines);
-    bencher.counter(ItemsCount::new(lines)).bench(|| decode(format, divan::black_box(body.clone()), LIMITS));
+    bencher
+        .counter(ItemsCount::new(lines))
+        .bench(|| decode(format, divan::black_box(body.clone()), LIMITS, Mapping::default()));
 }
 
 fn run(bencher: Bencher<'_, '_>, content_type: &str, encoding: &str, body: Vec<u8>) {
     let headers = (Some(content_type.as_bytes()), Some(encoding.as_bytes()));
     let Ok(format) = Format::from_headers(headers.0, headers.1, false) else { return };
     let body = Bytes::from(body);
-    bencher.counter(ItemsCount::new(LINES)).bench(|| decode(format, divan::black_box(body.clone()), LIMITS));
+    bencher
+        .counter(ItemsCount::new(LINES))
+        .bench(|| decode(format, divan::black_box(body.clone()), LIMITS, Mapping::default()));
 }
 
 #[divan::bench]

@@ -16,7 +16,7 @@ use super::{
     group::{Group, GroupKey, Groups, StreamContext, group_name},
     judge,
     line::Line,
-    mine::{Change, Miner},
+    mine::{self, Change, Miner},
     sift::{GroupSift, Sifter, Verdict},
     window::{OpenWindow, Seen},
 };
@@ -57,6 +57,8 @@ pub struct Noted<'a> {
     pub line: &'a Line<'a>,
     /// Its template.
     pub template: TemplateId,
+    /// The message's variable parts.
+    pub values: &'a [mine::Value],
     /// What the rules said.
     pub verdict: &'a Verdict,
     /// How surprising the detectors find it by itself, in [0, 1].
@@ -150,6 +152,7 @@ impl Engine {
             place: self.groups.place(&group),
             group,
             rules: self.sifter.stream_rules(&labels),
+            is_bare: false,
             labels,
         }
     }
@@ -320,7 +323,10 @@ impl Reader<'_> {
     fn read(&mut self, received: Received<'_>, arrival: Timestamp, watch: &mut impl Watch) -> bool {
         /// Values of a line that are counted in the window.
         const COUNTED: usize = 8;
-        let envelope = envelope::open(received.line);
+        let envelope = match self.context.is_bare {
+            true => envelope::bare(received.line),
+            false => envelope::open(received.line),
+        };
         let observation = self.miner.observe(&envelope.message, received.timestamp);
         let (template, change) = (observation.template, observation.change);
         let found: SmallVec<[_; COUNTED]> = observation.values.iter().copied().collect();
@@ -363,7 +369,7 @@ impl Reader<'_> {
             };
             surprise = self.detect.line(&self.settings.detect, &sighting);
         }
-        watch.line(&Noted { line: &line, template, verdict: &verdict, surprise });
+        watch.line(&Noted { line: &line, template, values: &found, verdict: &verdict, surprise });
         verdict.urgent
     }
 }

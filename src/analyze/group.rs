@@ -97,6 +97,8 @@ pub struct StreamContext {
     pub place: usize,
     /// The rules that apply to it.
     pub rules: StreamRules,
+    /// Whether its lines are messages as they are, without anything around them to be taken off.
+    pub is_bare: bool,
 }
 
 /// The group of a label set: the first grouping label it has, or the tenant's common group.

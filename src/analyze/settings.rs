@@ -35,9 +35,19 @@ impl Default for Settings {
             enabled: true,
             window: Duration::from_secs(60),
             max_window_lines: 500_000,
-            group_by: ["host", "hostname", "instance", "nodename", "node", "node_name", "server"]
-                .map(str::to_owned)
-                .to_vec(),
+            group_by: [
+                "host",
+                "hostname",
+                "instance",
+                "nodename",
+                "node",
+                "node_name",
+                "server",
+                // OpenTelemetry's `host.name`.
+                "host_name",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             dedup: Duration::from_secs(3_600),
             urgent_interval: Duration::from_secs(1),
             max_open_templates: 100_000,

@@ -1,4 +1,4 @@
-//! The HTTP door: push in Loki's shape, everything else as our own JSON API.
+//! The HTTP door: push in Loki's and OpenTelemetry's shape, everything else as our own JSON API.
 //!
 //! Handlers extract, call one thing of a lower floor, and answer. Every answer is about the caller's tenant only;
 //! errors under `/api/v1` are JSON, everywhere else the plain text that Loki's clients know.
@@ -45,7 +45,7 @@ pub struct Parts {
     pub readiness: Readiness,
     /// Ends the streams of live events when the server stops.
     pub stop: CancellationToken,
-    /// The push routes (`/loki/api/v1/push`, `/api/prom/push`).
+    /// The push routes (`/loki/api/v1/push`, `/api/prom/push`, `/otlp/v1/logs`).
     pub push: Router,
     /// The pages at `/`; they find the caller's `TenantId` among the request's extensions.
     pub web: Router,
@@ -87,6 +87,7 @@ pub fn router(parts: Parts, authenticate: impl FnOnce(Router) -> Router) -> Rout
         .fallback(observe::not_found)
         .layer(CatchPanicLayer::custom(observe::on_panic(http.panics.clone())))
         .layer(middleware::from_fn(observe::json_errors))
+        .layer(middleware::from_fn(push::otlp_failures))
         .layer(middleware::from_fn_with_state(http, observe::measure))
 }
 

@@ -1,10 +1,12 @@
-//! `POST /loki/api/v1/push` and `/api/prom/push`: the body is read with a cap, everything else is `ingest`'s.
+//! `POST /loki/api/v1/push`, `/api/prom/push` and OpenTelemetry's `/otlp/v1/logs`: the body is read with a cap,
+//! everything else is `ingest`'s.
 
 use axum::{
     Router,
     body::Body,
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
+    middleware::Next,
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -14,27 +16,52 @@ use http_body_util::BodyExt;
 use super::caller::Pusher;
 use crate::{
     ingest::{InFlight, Ingest, PushRefused},
-    wire::push::{DecodeError, Format},
+    wire::{
+        otlp,
+        push::{DecodeError, Format},
+    },
 };
 
 /// What is set aside for a body before its bytes arrive; a longer announcement is believed when it comes true.
 const FIRST_RESERVE: usize = 256 * 1024;
+
+/// OpenTelemetry's paths: Loki's, and what exporters make of an address without a path.
+const OTLP_PATHS: [&str; 2] = ["/otlp/v1/logs", "/v1/logs"];
 
 /// The push routes.
 pub fn routes(ingest: Ingest) -> Router {
     Router::new()
         .route("/loki/api/v1/push", post(push))
         .route("/api/prom/push", post(push_legacy))
+        .route(OTLP_PATHS[0], post(push_otlp))
+        .route(OTLP_PATHS[1], post(push_otlp))
         .layer(DefaultBodyLimit::disable())
         .with_state(ingest)
 }
 
 async fn push(State(ingest): State<Ingest>, pusher: Pusher, request: Request) -> Response {
-    answer(&ingest, accept(&ingest, pusher, request, false).await)
+    let format = format(request.headers(), |kind, encoding| Format::from_headers(kind, encoding, false));
+    answer(&ingest, accept(&ingest, pusher, format, request).await, plain)
 }
 
 async fn push_legacy(State(ingest): State<Ingest>, pusher: Pusher, request: Request) -> Response {
-    answer(&ingest, accept(&ingest, pusher, request, true).await)
+    let format = format(request.headers(), |kind, encoding| Format::from_headers(kind, encoding, true));
+    answer(&ingest, accept(&ingest, pusher, format, request).await, plain)
+}
+
+async fn push_otlp(State(ingest): State<Ingest>, pusher: Pusher, request: Request) -> Response {
+    let format = format(request.headers(), Format::from_otlp_headers);
+    answer(&ingest, accept(&ingest, pusher, format, request).await, otlp_status)
+}
+
+/// Answers even a panic in OpenTelemetry's way.
+pub async fn otlp_failures(request: Request, next: Next) -> Response {
+    let is_otlp = OTLP_PATHS.contains(&request.uri().path());
+    let response = next.run(request).await;
+    match response.status() {
+        status @ StatusCode::INTERNAL_SERVER_ERROR if is_otlp => otlp_status(status, "internal error"),
+        _ => response,
+    }
 }
 
 /// Why a push is not stored.
@@ -50,19 +77,23 @@ enum Failed {
 async fn accept(
     ingest: &Ingest,
     Pusher(tenant): Pusher,
+    format: Result<Format, DecodeError>,
     request: Request,
-    is_legacy: bool,
 ) -> Result<(), Failed> {
     let (head, body) = request.into_parts();
-    let format = format(&head.headers, is_legacy).map_err(|error| Failed::Early(error.into()))?;
+    let format = format.map_err(|error| Failed::Early(error.into()))?;
     let mut in_flight = ingest.in_flight();
     let body = receive(body, &head.headers, ingest.max_body_bytes(), &mut in_flight).await?;
     ingest.accept(&tenant, format, body).await.map(|_| ()).map_err(Failed::Late)
 }
 
-fn format(headers: &HeaderMap, is_legacy: bool) -> Result<Format, DecodeError> {
+/// What the content type and encoding of a body say.
+fn format(
+    headers: &HeaderMap,
+    read: impl FnOnce(Option<&[u8]>, Option<&[u8]>) -> Result<Format, DecodeError>,
+) -> Result<Format, DecodeError> {
     let value = |name| headers.get(name).map(HeaderValue::as_bytes);
-    Format::from_headers(value(header::CONTENT_TYPE), value(header::CONTENT_ENCODING), is_legacy)
+    read(value(header::CONTENT_TYPE), value(header::CONTENT_ENCODING))
 }
 
 /// Reads a body of at most `max` bytes, counting them while they arrive.
@@ -94,10 +125,11 @@ async fn receive(
     Ok(received.freeze())
 }
 
-fn answer(ingest: &Ingest, result: Result<(), Failed>) -> Response {
+/// The answer; `tell` makes one of a status and a text.
+fn answer(ingest: &Ingest, result: Result<(), Failed>, tell: fn(StatusCode, &str) -> Response) -> Response {
     let refused = match result {
         Ok(()) => return StatusCode::NO_CONTENT.into_response(),
-        Err(Failed::Cut) => return plain(StatusCode::REQUEST_TIMEOUT, "the request body did not arrive"),
+        Err(Failed::Cut) => return tell(StatusCode::REQUEST_TIMEOUT, "the request body did not arrive"),
         Err(Failed::Late(refused)) => refused,
         Err(Failed::Early(refused)) => {
             ingest.count_refused(&refused);
@@ -108,7 +140,7 @@ fn answer(ingest: &Ingest, result: Result<(), Failed>) -> Response {
         tracing::warn!(%cause, "a push could not be stored");
     }
     let status = status(&refused);
-    let mut response = plain(status, &refused.to_string());
+    let mut response = tell(status, &refused.to_string());
     if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         let seconds = ingest.retry_after().as_secs().max(1);
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -134,9 +166,21 @@ fn plain(status: StatusCode, text: &str) -> Response {
     (status, headers, format!("{text}\n")).into_response()
 }
 
+/// An error as OpenTelemetry's exporters know it. They never send again what was answered 500.
+fn otlp_status(status: StatusCode, text: &str) -> Response {
+    let status = match status {
+        StatusCode::INTERNAL_SERVER_ERROR => StatusCode::SERVICE_UNAVAILABLE,
+        status => status,
+    };
+    let headers =
+        [(header::CONTENT_TYPE, otlp::STATUS_CONTENT_TYPE), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (status, headers, otlp::status(text)).into_response()
+}
+
 #[cfg(test)]
 mod tests {
     use prometheus::Registry;
+    use tower::ServiceExt;
 
     use super::*;
     use crate::{store::StoreError, wire::labels};
@@ -156,6 +200,19 @@ mod tests {
             (PushRefused::Unavailable(StoreError::Closed), 503),
         ] {
             assert_eq!(status(&refused).as_u16(), expected, "{refused:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_exporter_that_met_a_panic_is_asked_to_come_again() {
+        let failing = || async { StatusCode::INTERNAL_SERVER_ERROR };
+        let router: Router = Router::new()
+            .route("/v1/logs", post(failing))
+            .route("/loki/api/v1/push", post(failing))
+            .layer(axum::middleware::from_fn(otlp_failures));
+        for (path, expected) in [("/v1/logs", 503), ("/loki/api/v1/push", 500)] {
+            let request = Request::post(path).body(Body::empty()).unwrap();
+            assert_eq!(router.clone().oneshot(request).await.unwrap().status().as_u16(), expected, "{path}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done · 1 failed · 2 wrong usage · 64 wrong configuration (before any port is bound).
 //! stdout carries results only, through `output`; the server's own log goes to stderr.
 
+mod analyze;
 mod backup;
 mod check_config;
 mod demo;
@@ -37,6 +38,8 @@ enum Command {
     Serve(ServerArgs),
     /// Watch it work: a server fed with a made-up day of six servers
     Demo(demo::DemoArgs),
+    /// Analyse files or a pipe once, without a server
+    Analyze(analyze::AnalyzeArgs),
     /// Show the findings of a running server
     Findings(findings::FindingsArgs),
     /// Check the configuration: all mistakes at once
@@ -98,20 +101,25 @@ impl ServerArgs {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
-        None => serve::run(cli.server),
-        Some(Command::Serve(args)) => serve::run(args.or(cli.server)),
-        Some(Command::CheckConfig(args)) => check_config::run(args.or(cli.server)),
-        Some(Command::Demo(args)) => demo::run(&args),
-        Some(Command::Findings(args)) => findings::run(&args),
-        Some(Command::Backup(args)) => backup::run(&args, cli.server),
+        None => serve::run(cli.server).map(done),
+        Some(Command::Serve(args)) => serve::run(args.or(cli.server)).map(done),
+        Some(Command::CheckConfig(args)) => check_config::run(args.or(cli.server)).map(done),
+        Some(Command::Demo(args)) => demo::run(&args).map(done),
+        Some(Command::Analyze(args)) => analyze::run(args, cli.server),
+        Some(Command::Findings(args)) => findings::run(&args).map(done),
+        Some(Command::Backup(args)) => backup::run(&args, cli.server).map(done),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             output::problem(&format!("{error:#}"));
             ExitCode::from(if error.is::<Mistakes>() { EXIT_CONFIG } else { 1 })
         }
     }
+}
+
+fn done((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 #[cfg(test)]

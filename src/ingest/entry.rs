@@ -5,7 +5,10 @@ use std::{borrow::Cow, cell::Cell};
 use bytes::Bytes;
 
 use super::{Limits, refusal::Violation};
-use crate::model::{Entry, Metadata, Timestamp};
+use crate::{
+    model::{Entry, Metadata, Timestamp},
+    wire::name::{BadName, legal},
+};
 
 /// The limits of one push, made absolute.
 pub(super) struct EntryRules<'a> {
@@ -63,7 +66,7 @@ impl<'a> EntryRules<'a> {
             return Err(Violation::MetadataTooMany { count, max });
         }
         for (name, value) in metadata {
-            if let Cow::Owned(mended) = normalise(name)? {
+            if let Cow::Owned(mended) = legal(name).map_err(violation)? {
                 *name = Bytes::from(mended);
             }
             if let Some(mended) = sanitize(value) {
@@ -80,6 +83,13 @@ pub(super) fn metadata_bytes(metadata: &Metadata) -> usize {
     metadata.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
+fn violation(bad: BadName) -> Violation {
+    match bad {
+        BadName::Empty => Violation::MetadataNameEmpty,
+        BadName::Nothing { name, normalised } => Violation::MetadataName { name, normalised },
+    }
+}
+
 /// A metadata value in which characters that stand for lost bytes became blanks; `None` when there are none.
 fn sanitize(value: &[u8]) -> Option<Bytes> {
     // The first byte alone is rare enough to spare most values the search.
@@ -94,25 +104,6 @@ fn sanitize(value: &[u8]) -> Option<Bytes> {
     }
     mended.extend_from_slice(rest);
     Some(mended.into())
-}
-
-/// A metadata name as LogQL can say it: what is no letter, digit or `_` becomes `_`.
-fn normalise(name: &[u8]) -> Result<Cow<'_, [u8]>, Violation> {
-    let is_legal = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    let starts_with_digit = name.first().ok_or(Violation::MetadataNameEmpty)?.is_ascii_digit();
-    if name.iter().all(is_legal) && !starts_with_digit {
-        return Ok(Cow::Borrowed(name));
-    }
-    let text = String::from_utf8_lossy(name);
-    let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    let mut normalised: String = text.chars().map(legal).collect();
-    if normalised.chars().all(|c| c == '_') {
-        return Err(Violation::MetadataName { name: text.into_owned(), normalised });
-    }
-    if starts_with_digit {
-        normalised.insert_str(0, "key_");
-    }
-    Ok(Cow::Owned(normalised.into_bytes()))
 }
 
 #[cfg(test)]

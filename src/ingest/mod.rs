@@ -37,6 +37,7 @@ use crate::{
     telemetry::IngestMetrics,
     wire::{
         labels::LabelError,
+        otlp::Mapping,
         push::{DecodeError, DecodeLimits, Format, decode, unpacked_bytes},
     },
 };
@@ -211,7 +212,8 @@ impl Ingest {
             max_unpacked_bytes: settings.max_unpacked_bytes,
             max_items: settings.max_push_items,
         };
-        let request = decode(format, body, limits)?;
+        let mapping = Mapping { labels: &settings.otlp_labels, now };
+        let request = decode(format, body, limits, mapping)?;
         if request.streams.is_empty() {
             return Err(PushRefused::NoStreams);
         }

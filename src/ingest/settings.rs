@@ -25,6 +25,8 @@ pub struct Settings {
     pub label_cache_entries: usize,
     /// Tenants with a metric label of their own; the others are counted together as `other`.
     pub max_tenant_metrics: usize,
+    /// Attributes of OpenTelemetry resources that become labels; the others become structured metadata.
+    pub otlp_labels: Vec<String>,
     /// What the `Retry-After` of a 429 or 503 says.
     pub retry_after: Duration,
 }
@@ -40,6 +42,7 @@ impl Default for Settings {
             max_in_flight_bytes: 256 * MIB,
             label_cache_entries: 20_000,
             max_tenant_metrics: 200,
+            otlp_labels: OTLP_LABELS.map(str::to_owned).to_vec(),
             retry_after: Duration::from_secs(2),
         }
     }
@@ -129,6 +132,29 @@ limits! {
     /// The status of that refusal. 260 makes Promtail drop the lines without an error.
     block_ingestion_status: u16 = 260,
 }
+
+/// What Loki makes labels of, and the host: the analysis looks at the lines of one host together.
+const OTLP_LABELS: [&str; 19] = [
+    "service.name",
+    "service.namespace",
+    "service.instance.id",
+    "deployment.environment",
+    "deployment.environment.name",
+    "host.name",
+    "cloud.region",
+    "cloud.availability_zone",
+    "k8s.cluster.name",
+    "k8s.namespace.name",
+    "k8s.pod.name",
+    "k8s.container.name",
+    "container.name",
+    "k8s.replicaset.name",
+    "k8s.deployment.name",
+    "k8s.statefulset.name",
+    "k8s.daemonset.name",
+    "k8s.cronjob.name",
+    "k8s.job.name",
+];
 
 /// Where Loki looks for a service's name, in this order.
 const SERVICE_NAME_LABELS: [&str; 13] = [

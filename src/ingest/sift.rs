@@ -13,7 +13,7 @@ use super::{
 use crate::{
     model::{Entry, Labels, StreamBatch, StreamId, Timestamp},
     store::TooManyStreams,
-    wire::push::PushRequest,
+    wire::push::{Protocol, PushRequest},
 };
 
 /// Refused streams told by name in one answer; further ones are only counted in the metrics.
@@ -21,6 +21,7 @@ const MAX_OVERLOAD_TEXTS: usize = 10;
 
 /// What may be stored as far as the entries themselves are concerned.
 pub(super) struct Sifted {
+    protocol: Protocol,
     streams: Vec<Candidate>,
     /// Bytes of all valid entries, lines and metadata.
     pub bytes: usize,
@@ -54,10 +55,15 @@ pub(super) fn sift(request: PushRequest, tenant: &Tenant, now: Timestamp) -> Res
     let known: Vec<Arc<Known>> =
         request.streams.iter().map(|stream| tenant.resolve(&stream.labels)).collect::<Result<_, _>>()?;
     let rules = EntryRules::new(&tenant.limits, now);
-    let mut sifted =
-        Sifted { streams: Vec::with_capacity(known.len()), bytes: 0, refusals: Refusals::default() };
+    let mut sifted = Sifted {
+        protocol: request.protocol,
+        streams: Vec::with_capacity(known.len()),
+        bytes: 0,
+        refusals: Refusals::default(),
+    };
     let mut received = Received::default();
-    let lengths = tenant.metrics.line_lengths();
+    let metrics = tenant.metrics(request.protocol);
+    let lengths = metrics.line_lengths();
     for ((index, stream), known) in (0..).zip(request.streams).zip(known) {
         let mut entries = stream.entries;
         if entries.is_empty() {
@@ -85,9 +91,9 @@ pub(super) fn sift(request: PushRequest, tenant: &Tenant, now: Timestamp) -> Res
         }
     }
     drop(lengths);
-    received.report(tenant);
-    tenant.metrics.count_sanitized(rules.sanitized());
-    sifted.check_tenant(tenant, now).inspect_err(|_| sifted.refusals.report(&tenant.metrics))?;
+    metrics.count_received(received.lines, received.bytes, received.metadata_bytes);
+    metrics.count_sanitized(rules.sanitized());
+    sifted.check_tenant(tenant, now).inspect_err(|_| sifted.refusals.report(metrics))?;
     Ok(sifted)
 }
 
@@ -104,10 +110,6 @@ impl Received {
         self.lines += 1;
         self.bytes += (line + metadata) as u64;
         self.metadata_bytes += metadata as u64;
-    }
-
-    fn report(&self, tenant: &Tenant) {
-        tenant.metrics.count_received(self.lines, self.bytes, self.metadata_bytes);
     }
 }
 
@@ -167,7 +169,7 @@ impl Sifted {
             }
             streams.push(StreamBatch { id, labels: candidate.labels, entries: candidate.entries });
         }
-        self.refusals.report(&tenant.metrics);
+        self.refusals.report(tenant.metrics(self.protocol));
         let invalid = (!self.refusals.is_empty()).then(|| self.refusals.text());
         let retriable = (!overloads.texts.is_empty()).then(|| overloads.texts.join("; "));
         Admitted { streams, invalid, retriable, refused_streams: overloads.streams }
@@ -223,7 +225,7 @@ mod tests {
             Some("many") => Err(TooManyStreams { limit }),
             value => Ok(StreamId(value.map_or(0, str::len) as u64)),
         };
-        Ok(sift(PushRequest { streams }, tenant, NOW)?.admit(tenant, NOW, number))
+        Ok(sift(PushRequest { streams, ..PushRequest::default() }, tenant, NOW)?.admit(tenant, NOW, number))
     }
 
     #[test]

@@ -18,14 +18,18 @@ use super::{
 use crate::{
     model::{StreamId, TenantId, Timestamp},
     telemetry::{IngestMetrics, TenantIngestMetrics},
-    wire::labels::{LabelError, LabelText},
+    wire::{
+        labels::{LabelError, LabelText},
+        push::Protocol,
+    },
 };
 
 /// One tenant.
 pub(super) struct Tenant {
     pub id: TenantId,
     pub limits: Limits,
-    pub metrics: TenantIngestMetrics,
+    metrics: TenantIngestMetrics,
+    otlp_metrics: TenantIngestMetrics,
     known: Mutex<KnownTexts>,
     rate: Mutex<Bucket>,
     stream_rates: Mutex<FxHashMap<StreamId, Bucket>>,
@@ -45,7 +49,8 @@ impl Tenant {
         // Senders choose the keys: an unpredictable seed keeps them from choosing collisions.
         let hasher = Xxh3Builder::new().with_seed(RandomState::new().hash_one(0));
         Tenant {
-            metrics: metrics.of_tenant(id.as_str(), settings.max_tenant_metrics),
+            metrics: metrics.of_tenant(id.as_str(), settings.max_tenant_metrics, "loki"),
+            otlp_metrics: metrics.of_tenant(id.as_str(), settings.max_tenant_metrics, "otlp"),
             known: Mutex::new(KnownTexts {
                 young: HashMap::with_hasher(hasher),
                 old: HashMap::with_hasher(hasher),
@@ -55,6 +60,14 @@ impl Tenant {
             max_known: settings.label_cache_entries.max(1),
             id,
             limits,
+        }
+    }
+
+    /// The counters of pushes in one protocol.
+    pub fn metrics(&self, protocol: Protocol) -> &TenantIngestMetrics {
+        match protocol {
+            Protocol::Loki => &self.metrics,
+            Protocol::OpenTelemetry => &self.otlp_metrics,
         }
     }
 

@@ -41,6 +41,7 @@ pub struct IngestMetrics {
 pub struct TenantIngestMetrics {
     all: IngestMetrics,
     tenant: String,
+    format: &'static str,
     lines: IntCounter,
     bytes: IntCounter,
     metadata_bytes: IntCounter,
@@ -113,16 +114,17 @@ impl IngestMetrics {
         Ok(metrics)
     }
 
-    /// The counters of a tenant; at most `max_named` tenants get a label of their own.
-    pub fn of_tenant(&self, tenant: &str, max_named: usize) -> TenantIngestMetrics {
+    /// The counters of a tenant's pushes in one format; at most `max_named` tenants get a label of their own.
+    pub fn of_tenant(&self, tenant: &str, max_named: usize, format: &'static str) -> TenantIngestMetrics {
         let tenant = self.label_of(tenant, max_named);
-        let received = [tenant, "", "false", "", "loki"];
+        let received = [tenant, "", "false", "", format];
         TenantIngestMetrics {
-            lines: self.lines.with_label_values(&[tenant, "false", "", "loki"]),
+            lines: self.lines.with_label_values(&[tenant, "false", "", format]),
             bytes: self.bytes.with_label_values(&received),
             metadata_bytes: self.metadata_bytes.with_label_values(&received),
-            sanitized: self.sanitized.with_label_values(&[tenant, "loki"]),
+            sanitized: self.sanitized.with_label_values(&[tenant, format]),
             tenant: tenant.to_owned(),
+            format,
             all: self.clone(),
         }
     }
@@ -189,7 +191,7 @@ impl TenantIngestMetrics {
 
     /// Counts what was refused.
     pub fn count_discarded(&self, reason: &str, lines: u64, bytes: u64) {
-        let labels = [reason, self.tenant.as_str(), "", "", "loki"];
+        let labels = [reason, self.tenant.as_str(), "", "", self.format];
         self.all.discarded_lines.with_label_values(&labels).inc_by(lines);
         self.all.discarded_bytes.with_label_values(&labels).inc_by(bytes);
     }
@@ -204,7 +206,7 @@ mod tests {
         let registry = Registry::new();
         let metrics = IngestMetrics::register(&registry).unwrap();
         for tenant in ["a", "b", "c", "a"] {
-            metrics.of_tenant(tenant, 2).count_received(1, 10, 0);
+            metrics.of_tenant(tenant, 2, "loki").count_received(1, 10, 0);
         }
         let lines = |tenant: &str| metrics.lines.with_label_values(&[tenant, "false", "", "loki"]).get();
         assert_eq!((lines("a"), lines("b"), lines("other")), (2, 1, 1));

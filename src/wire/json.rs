@@ -30,7 +30,7 @@ pub(super) fn decode(body: &Bytes, is_legacy: bool, max_items: usize) -> Result<
     let context = Context { body, is_legacy, budget: Cell::new(Some(max_items)) };
     let mut parser = serde_json::Deserializer::from_slice(body);
     match Nullable(Root(&context)).deserialize(&mut parser) {
-        Ok(streams) => Ok(PushRequest { streams: streams.unwrap_or_default() }),
+        Ok(streams) => Ok(PushRequest { streams: streams.unwrap_or_default(), ..PushRequest::default() }),
         Err(_) if context.budget.get().is_none() => Err(DecodeError::TooManyItems { max: max_items }),
         Err(error) => Err(DecodeError::Json(error.to_string())),
     }

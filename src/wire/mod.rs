@@ -5,6 +5,8 @@ pub mod envelope;
 pub mod labels;
 pub mod level;
 pub mod lines;
+pub mod name;
+pub mod otlp;
 pub mod push;
 pub mod stamp;
 

@@ -36,7 +36,7 @@ pub(super) fn decode(message: &Bytes, max_items: usize) -> Result<PushRequest, D
         (tag::STREAMS, Value::Number(_)) => Err(bad_wire_type()),
         _ => Ok(()),
     })?;
-    Ok(PushRequest { streams })
+    Ok(PushRequest { streams, ..PushRequest::default() })
 }
 
 struct Decoder<'m> {
@@ -138,14 +138,14 @@ fn merge_time(before: Option<(i64, i32)>, bytes: &[u8]) -> Result<(i64, i32), De
 }
 
 /// One field's value.
-enum Value<'a> {
+pub(super) enum Value<'a> {
     Bytes(&'a [u8]),
     /// A variable-length integer; `None` for the kinds no field of a push has.
     Number(Option<u64>),
 }
 
 /// Walks the fields of one message.
-fn each_field<'a>(
+pub(super) fn each_field<'a>(
     mut bytes: &'a [u8],
     mut take: impl FnMut(u32, Value<'a>) -> Result<(), DecodeError>,
 ) -> Result<(), DecodeError> {
@@ -173,11 +173,11 @@ fn each_field<'a>(
     Ok(())
 }
 
-fn bad_wire_type() -> DecodeError {
-    DecodeError::Protobuf("proto: wrong wireType for a field of PushRequest".into())
+pub(super) fn bad_wire_type() -> DecodeError {
+    DecodeError::Protobuf("proto: wrong wireType for a field of the request".into())
 }
 
-fn broken(error: &prost::DecodeError) -> DecodeError {
+pub(super) fn broken(error: &prost::DecodeError) -> DecodeError {
     DecodeError::Protobuf(error.to_string())
 }
 

@@ -5,14 +5,26 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{json, labels::LabelText, protobuf, unpack};
+use super::{json, labels::LabelText, otlp, protobuf, unpack};
 use crate::model::{Entry, Timestamp};
 
 /// What a client pushed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PushRequest {
+    /// How it was pushed.
+    pub protocol: Protocol,
     /// In the sender's order.
     pub streams: Vec<PushStream>,
+}
+
+/// Whose push protocol it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Loki's.
+    #[default]
+    Loki,
+    /// OpenTelemetry's.
+    OpenTelemetry,
 }
 
 /// The entries of one label text.
@@ -38,7 +50,16 @@ pub struct DecodeLimits {
 pub struct Format {
     encoding: Encoding,
     kind: Kind,
-    is_legacy: bool,
+    schema: Schema,
+}
+
+/// Which message or document is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Schema {
+    Loki,
+    /// `/api/prom/push`: JSON has an older form.
+    LokiLegacy,
+    OpenTelemetry,
 }
 
 /// The content encoding.
@@ -65,6 +86,9 @@ pub enum DecodeError {
     /// A content encoding nobody speaks.
     #[error("Content-Encoding {0:?} not supported")]
     Encoding(String),
+    /// OpenTelemetry's push has this type neither.
+    #[error("content type: {0} is not supported")]
+    ContentType(String),
     /// The content type cannot be read.
     #[error("mime: invalid media parameter")]
     MediaType,
@@ -93,6 +117,12 @@ pub enum DecodeError {
     /// Memory is needed per stream, entry and pair, however short they are.
     #[error("request body too large: more than {max} streams, entries and metadata pairs")]
     TooManyItems {
+        /// The limit.
+        max: usize,
+    },
+    /// Values within values without an end.
+    #[error("values lie deeper in each other than {max} levels")]
+    TooDeep {
         /// The limit.
         max: usize,
     },
@@ -130,8 +160,33 @@ impl Format {
     ) -> Result<Self, DecodeError> {
         let encoding = Encoding::from_header(content_encoding.unwrap_or_default())?;
         let kind = Kind::from_header(content_type.unwrap_or_default())?;
-        Ok(Format { encoding, kind, is_legacy })
+        let schema = if is_legacy { Schema::LokiLegacy } else { Schema::Loki };
+        Ok(Format { encoding, kind, schema })
     }
+
+    /// Reads the headers of an OpenTelemetry push. Its types are two; parameters of them are ignored.
+    pub fn from_otlp_headers(
+        content_type: Option<&[u8]>,
+        content_encoding: Option<&[u8]>,
+    ) -> Result<Self, DecodeError> {
+        let encoding = Encoding::from_header(content_encoding.unwrap_or_default())?;
+        let content_type = content_type.unwrap_or_default();
+        let kind = Kind::from_header(content_type)?;
+        let is_protobuf = || {
+            [b"application/x-protobuf".as_slice(), b"application/protobuf"]
+                .iter()
+                .any(|known| media(content_type).eq_ignore_ascii_case(known))
+        };
+        if kind == Kind::Protobuf && !is_protobuf() {
+            return Err(DecodeError::ContentType(String::from_utf8_lossy(content_type).into_owned()));
+        }
+        Ok(Format { encoding, kind, schema: Schema::OpenTelemetry })
+    }
+}
+
+/// The media type of a header, without its parameters.
+fn media(content_type: &[u8]) -> &[u8] {
+    content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
 }
 
 impl Encoding {
@@ -156,12 +211,11 @@ impl Encoding {
 
 impl Kind {
     fn from_header(value: &[u8]) -> Result<Self, DecodeError> {
-        let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let media = parts.next().unwrap_or_default();
-        if parts.any(|parameter| !parameter.is_empty() && !parameter.contains(&b'=')) {
+        let mut parameters = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).skip(1);
+        if parameters.any(|parameter| !parameter.is_empty() && !parameter.contains(&b'=')) {
             return Err(DecodeError::MediaType);
         }
-        Ok(match media {
+        Ok(match media(value) {
             b"" => Kind::Unknown,
             media if media.eq_ignore_ascii_case(b"application/json") => Kind::Json,
             _ => Kind::Protobuf,
@@ -172,35 +226,60 @@ impl Kind {
 impl fmt::Display for Format {
     /// Names the format in metrics and as part of a push's identity.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}/{:?}/{}", self.kind, self.encoding, self.is_legacy)
+        write!(f, "{:?}/{:?}/{:?}", self.schema, self.kind, self.encoding)
     }
 }
 
 /// Decodes one push body. Lines stay slices of the decompressed body wherever nothing had to be unescaped.
-pub fn decode(format: Format, body: Bytes, limits: DecodeLimits) -> Result<PushRequest, DecodeError> {
+/// `mapping` says what becomes of OpenTelemetry's records.
+pub fn decode(
+    format: Format,
+    body: Bytes,
+    limits: DecodeLimits,
+    mapping: otlp::Mapping<'_>,
+) -> Result<PushRequest, DecodeError> {
     let plain = unpack::unpack(format.encoding, body, limits.max_unpacked_bytes)?;
     let is_json = match format.kind {
         Kind::Json => true,
         Kind::Protobuf => false,
         Kind::Unknown => json::looks_like(&plain),
     };
-    if !is_json {
-        let message = unpack::unsnap_protobuf(plain, limits.max_unpacked_bytes)?;
-        return protobuf::decode(&message, limits.max_items);
-    }
-    match json::decode(&plain, format.is_legacy, limits.max_items) {
+    let decoded = format.decode_plain(&plain, is_json, limits, mapping);
+    match decoded {
         // Loki ignores `Content-Encoding: snappy` on JSON; whoever really compressed it is understood too.
         Err(DecodeError::Json(_)) if format.encoding == Encoding::Snappy => {
             let plain = unpack::unsnap(&plain, limits.max_unpacked_bytes)?;
-            json::decode(&plain, format.is_legacy, limits.max_items)
+            format.decode_plain(&plain, is_json, limits, mapping)
         }
         decoded => decoded,
+    }
+}
+
+impl Format {
+    fn decode_plain(
+        self,
+        plain: &Bytes,
+        is_json: bool,
+        limits: DecodeLimits,
+        mapping: otlp::Mapping<'_>,
+    ) -> Result<PushRequest, DecodeError> {
+        let unsnap = || unpack::unsnap_protobuf(plain.clone(), limits.max_unpacked_bytes);
+        match (self.schema, is_json) {
+            (Schema::OpenTelemetry, true) => otlp::decode_json(plain, limits, mapping),
+            (Schema::OpenTelemetry, false) if self.encoding == Encoding::Snappy => {
+                otlp::decode_protobuf(&unsnap()?, limits, mapping)
+            }
+            (Schema::OpenTelemetry, false) => otlp::decode_protobuf(plain, limits, mapping),
+            (Schema::Loki | Schema::LokiLegacy, false) => protobuf::decode(&unsnap()?, limits.max_items),
+            (schema, true) => json::decode(plain, schema == Schema::LokiLegacy, limits.max_items),
+        }
     }
 }
 
 /// What a body is going to occupy once it is unpacked, seen from outside. For codecs that do not say, a generous guess.
 pub fn unpacked_bytes(format: Format, body: &[u8]) -> usize {
     match format.encoding {
+        Encoding::Identity if format.schema == Schema::OpenTelemetry => body.len(),
         Encoding::Identity | Encoding::Snappy if format.kind == Kind::Json => body.len(),
         Encoding::Identity | Encoding::Snappy => {
             snap::raw::decompress_len(body).map_or(body.len(), |announced| announced.max(body.len()))
@@ -225,6 +304,10 @@ mod tests {
 
     fn format(content_type: &str, encoding: &str) -> Result<Format, DecodeError> {
         Format::from_headers(Some(content_type.as_bytes()), Some(encoding.as_bytes()), false)
+    }
+
+    fn read(format: Format, body: Bytes, limits: DecodeLimits) -> Result<PushRequest, DecodeError> {
+        decode(format, body, limits, otlp::Mapping::default())
     }
 
     fn snappy(plain: &[u8]) -> Bytes {
@@ -257,7 +340,7 @@ mod tests {
 
     #[track_caller]
     fn reads(content_type: &str, encoding: &str, body: Bytes) {
-        let request = decode(format(content_type, encoding).unwrap(), body, LIMITS).unwrap();
+        let request = read(format(content_type, encoding).unwrap(), body, LIMITS).unwrap();
         let entry = &request.streams[0].entries[0];
         assert_eq!((entry.timestamp, entry.line.as_ref()), (Timestamp::from_nanos(5), b"x".as_slice()));
     }
@@ -301,7 +384,7 @@ mod tests {
     #[track_caller]
     fn fixture(body: &'static [u8], content_type: &str, encoding: &str, expected: &[(&str, &[&str])]) {
         let body = Bytes::from_static(body);
-        let request = decode(format(content_type, encoding).unwrap(), body, LIMITS).unwrap();
+        let request = read(format(content_type, encoding).unwrap(), body, LIMITS).unwrap();
         let expected: Vec<_> = expected
             .iter()
             .map(|(labels, lines)| {
@@ -361,12 +444,12 @@ mod tests {
             (body!("python-handlers/000.bin").as_slice(), "", 1),
             (body!("python-handlers/001.bin").as_slice(), "gzip", 1),
         ] {
-            let request = decode(format(json, encoding).unwrap(), Bytes::from_static(body), LIMITS).unwrap();
+            let request = read(format(json, encoding).unwrap(), Bytes::from_static(body), LIMITS).unwrap();
             assert!(request.streams.len() >= streams, "{:?}", shown(&request));
             assert!(request.streams.iter().all(|stream| stream.labels.parse().is_ok()));
         }
         let promtail = Bytes::from_static(body!("promtail-3.6.15/000.bin"));
-        let request = decode(format(protobuf, "").unwrap(), promtail, LIMITS).unwrap();
+        let request = read(format(protobuf, "").unwrap(), promtail, LIMITS).unwrap();
         assert!(request.streams.iter().flat_map(|stream| &stream.entries).any(|entry| {
             entry.metadata.iter().any(|(name, value)| name == "status" && value == "404")
                 && entry.line.starts_with(b"192.0.2.11 - - [21/Nov/2026:")
@@ -383,14 +466,14 @@ mod tests {
         ) {
             let format =
                 Format::from_headers(Some(content_type.as_bytes()), Some(encoding.as_bytes()), is_legacy).unwrap();
-            let _ = decode(format, body.into(), LIMITS);
+            let _ = read(format, body.into(), LIMITS);
         }
 
         #[test]
         fn any_json_text_is_decoded_or_refused(body in r#"[\[\]{}",:0-9a-z\\ ]{0,60}"#, is_legacy: bool) {
             let body = format!(r#"{{"streams":[{{"stream":{{}},"values":[{body}"#);
             let format = Format::from_headers(Some(b"application/json"), None, is_legacy).unwrap();
-            let _ = decode(format, body.into(), LIMITS);
+            let _ = read(format, body.into(), LIMITS);
         }
 
         #[test]
@@ -419,7 +502,7 @@ mod tests {
                 body = snappy(&body).to_vec();
             }
             let limits = DecodeLimits { max_unpacked_bytes, max_items };
-            if let Ok(request) = decode(format(content_type, encoding).unwrap(), body.into(), limits) {
+            if let Ok(request) = read(format(content_type, encoding).unwrap(), body.into(), limits) {
                 let entries = || request.streams.iter().flat_map(|stream| &stream.entries);
                 let pairs = || entries().flat_map(|entry| &entry.metadata);
                 prop_assert!(request.streams.len() + entries().count() + pairs().count() <= max_items);

@@ -1,4 +1,4 @@
-//! Unmodified Loki clients of other languages push to the server. `.ci/run` installs them under `target/ci`.
+//! Unmodified clients of Loki and OpenTelemetry in other languages push to the server. `.ci/run` installs them under `target/ci`.
 
 use std::{
     fs,
@@ -22,13 +22,17 @@ fn check(server: &TestServer, output: &Output, line: &str) {
     });
 }
 
-fn python(server: &TestServer, script: &str, line: &str) {
+/// Whether the client is there and its line arrived.
+fn python(server: &TestServer, script: &str, line: &str) -> bool {
     let python = parts().join("venv/bin/python");
     if !python.exists() {
-        return skip("the Python clients are not installed");
+        skip("the Python clients are not installed");
+        return false;
     }
-    let script = script.replace("URL", &format!("http://127.0.0.1:{}/loki/api/v1/push", server.port));
+    let address = format!("http://127.0.0.1:{}", server.port);
+    let script = script.replace("URL", &format!("{address}/loki/api/v1/push")).replace("ADDRESS", &address);
     check(server, &Command::new(python).args(["-c", &script]).output().unwrap(), line);
+    true
 }
 
 fn node(server: &TestServer, script: &str, line: &str) {
@@ -69,6 +73,35 @@ log.error("drawer 4 is stuck")
 time.sleep(3)
 "#;
     python(&server, script, "drawer 4 is stuck");
+}
+
+#[test]
+fn the_opentelemetry_sdk_pushes_to_either_path() {
+    let script = r#"
+import logging
+from opentelemetry._logs import SeverityNumber
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from opentelemetry.sdk.resources import Resource
+provider = LoggerProvider(resource=Resource.create({"service.name": "till", "host.name": "vps9"}))
+provider.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter(EXPORTER)))
+log = logging.getLogger("till")
+log.addHandler(LoggingHandler(logger_provider=provider))
+log.error("drawer %d does not close", 3, extra={"shop": {"city": "Ghent"}})
+provider.shutdown()
+"#;
+    for exporter in
+        [r#"endpoint="ADDRESS/otlp/v1/logs", compression=Compression.Gzip"#, r#"endpoint="ADDRESS/v1/logs""#]
+    {
+        let server = TestServer::start();
+        if python(&server, &script.replace("EXPORTER", exporter), "drawer 3 does not close") {
+            let entry = &server.entries(r#"{service_name="till", host_name="vps9"}"#)[0];
+            assert_eq!(entry["metadata"]["shop_city"], "Ghent", "{entry}");
+            assert_eq!(entry["metadata"]["severity_text"], "ERROR", "{entry}");
+        }
+    }
 }
 
 #[test]

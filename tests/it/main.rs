@@ -23,6 +23,7 @@ mod forward_engine;
 mod harness;
 mod llm;
 mod metrics;
+mod otlp;
 mod overload;
 mod push;
 mod real_model;

@@ -9,17 +9,20 @@ mod place;
 mod places;
 mod timeline;
 
+pub mod score;
+
 use std::{sync::Arc, time::Duration};
 
 pub use place::Place;
 pub use timeline::{Moment, Timeline};
+
+pub use super::group::StreamContext;
 
 use self::{places::Places, timeline::OUT_OF_ORDER};
 use super::{
     Settings,
     commit::Commit,
     engine::{Carried, Closed, Engine, Received, Watch},
-    group::StreamContext,
     sift::Sifter,
 };
 use crate::{

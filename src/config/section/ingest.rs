@@ -20,6 +20,7 @@ pub(in crate::config) struct Raw {
     max_in_flight_bytes: Option<Size>,
     label_cache_entries: Option<Size>,
     max_tenant_metrics: Option<Size>,
+    otlp_labels: Option<Vec<String>>,
     retry_after: Option<Span>,
     limits: RawLimits,
     overrides: BTreeMap<String, RawLimits>,
@@ -87,6 +88,7 @@ pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
     put(&mut settings.max_in_flight_bytes, raw.max_in_flight_bytes);
     put(&mut settings.label_cache_entries, raw.label_cache_entries);
     put(&mut settings.max_tenant_metrics, raw.max_tenant_metrics);
+    put(&mut settings.otlp_labels, raw.otlp_labels);
     put(&mut settings.retry_after, raw.retry_after);
     context.positive("ingest.max_body_bytes", settings.max_body_bytes as u64);
     context.positive("ingest.max_unpacked_bytes", settings.max_unpacked_bytes as u64);

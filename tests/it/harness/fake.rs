@@ -13,7 +13,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use sigyn::wire::push::{self, PushRequest};
+use sigyn::wire::{
+    otlp::Mapping,
+    push::{self, PushRequest},
+};
 
 use super::http::read_head;
 
@@ -196,5 +199,5 @@ fn serve(
 pub fn decode_push(body: &[u8]) -> PushRequest {
     let format = push::Format::from_headers(Some(b"application/x-protobuf"), None, false).unwrap();
     let limits = push::DecodeLimits { max_unpacked_bytes: 64 << 20, max_items: 1_000_000 };
-    push::decode(format, Bytes::copy_from_slice(body), limits).unwrap()
+    push::decode(format, Bytes::copy_from_slice(body), limits, Mapping::default()).unwrap()
 }
