@@ -42,6 +42,7 @@ struct ClosedWindow {
 struct ClosedGroup {
     position: position::Group,
     counts: Vec<(TemplateId, u64, Timestamp)>,
+    seen: Vec<(TemplateId, bool)>,
     memory: Vec<MemoryRow>,
 }
 
@@ -91,10 +92,11 @@ impl Commit {
         }
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
-        for ClosedGroup { position, counts, memory } in &self.groups {
+        for ClosedGroup { position, counts, seen, memory } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
+                template::count_windows(tx, seen, self.now)?;
             }
             position::set_group(tx, position)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
@@ -114,9 +116,9 @@ impl Analyzer {
         for key in keys {
             let Some(mut closed) = self.engine.close(key, self.read, now) else { continue };
             commit.add(&mut closed, self.engine.settings.ask_model, now);
-            let Closed { key, counts, carried, memory, .. } = closed;
+            let Closed { key, counts, seen, carried, memory, .. } = closed;
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
-            commit.groups.push(ClosedGroup { position, counts, memory });
+            commit.groups.push(ClosedGroup { position, counts, seen, memory });
         }
         commit.templates = self.engine.template_changes();
         commit.position = Some(self.engine.settled(self.read));

@@ -3,7 +3,10 @@
 //! Owns the miners, the groups with what they carry from window to window, and every open window. What it needs from an
 //! earlier run is handed to it, what the next run will need it hands out; when and where that is kept is its owner's.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -18,7 +21,7 @@ use super::{
     line::Line,
     mine::{self, Change, Miner},
     sift::{GroupSift, Sifter, Verdict},
-    window::{OpenWindow, Seen},
+    window::{OpenWindow, Seen, TemplateStat},
 };
 use crate::{
     model::{FindingDraft, Labels, LineRef, TemplateId, Timestamp},
@@ -87,6 +90,8 @@ pub struct Closed {
     pub exhibit: Option<Exhibit>,
     /// Lines by template, and the time of the last.
     pub counts: Vec<(TemplateId, u64, Timestamp)>,
+    /// Its templates, and of which of them a rule or a finding spoke.
+    pub seen: Vec<(TemplateId, bool)>,
     /// The rule state carried on.
     pub carried: Vec<u8>,
     /// What the detectors have learnt.
@@ -246,12 +251,17 @@ impl Engine {
         let exhibit = (self.settings.ask_model && is_telling)
             .then(|| digest::exhibit(&key.1, &open, &findings, &text_of));
         let counts = open.templates.iter().map(|(id, stat)| (resolve(*id), stat.count, stat.last)).collect();
+        let spoken: BTreeSet<&str> = findings.iter().flat_map(FindingDraft::templates).collect();
+        let is_spoken_of =
+            |id| !spoken.is_empty() && text_of(id).is_some_and(|t| spoken.contains(t.as_str()));
+        let flagged = |(id, stat): (&TemplateId, &TemplateStat)| stat.severity.is_some() || is_spoken_of(*id);
+        let seen = open.templates.iter().map(|entry| (resolve(*entry.0), flagged(entry))).collect();
         group.sift.end_window(now);
         group.seq = seq;
         group.urgent_since = None;
         let carried = serde_json::to_vec(&group.sift).unwrap_or_default();
         let memory = group.detect.save();
-        Some(Closed { key: key.clone(), window: open, findings, exhibit, counts, carried, memory })
+        Some(Closed { key: key.clone(), window: open, findings, exhibit, counts, seen, carried, memory })
     }
 
     /// The groups in which an urgent rule spoke and may be written at `now`.

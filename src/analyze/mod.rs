@@ -6,6 +6,7 @@
 //! windows that wait for a model: ask, ground, judge again. A slow model therefore never holds back the lines.
 
 pub mod ask;
+pub mod context;
 pub mod detect;
 pub mod digest;
 pub mod engine;

@@ -10,6 +10,8 @@ pub mod finding;
 pub mod line;
 pub mod memory;
 pub mod model_call;
+pub mod needle;
+pub mod note;
 pub mod position;
 pub mod template;
 pub mod window;

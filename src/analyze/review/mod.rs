@@ -117,7 +117,8 @@ impl<I: Inspect> Review<I> {
         self.seq += 1;
         self.engine.take(context, (self.seq, self.now), std::iter::once(received), watch);
         if !self.is_learning {
-            self.tally.from = Some(self.tally.from.map_or(received.timestamp, |at| at.min(received.timestamp)));
+            self.tally.from =
+                Some(self.tally.from.map_or(received.timestamp, |at| at.min(received.timestamp)));
             self.tally.to = Some(self.tally.to.map_or(received.timestamp, |at| at.max(received.timestamp)));
         }
         if self.engine.is_overfull() {

@@ -128,7 +128,8 @@ impl Scorer {
             None => 0.0,
         };
         let by_surprise = f64::from(note.surprise).clamp(0.0, 0.99);
-        let quiet: f64 = [by_rule, by_level, by_rarity, by_novelty, by_surprise].iter().map(|p| 1.0 - p).product();
+        let quiet: f64 =
+            [by_rule, by_level, by_rarity, by_novelty, by_surprise].iter().map(|p| 1.0 - p).product();
         1.0 - quiet
     }
 

@@ -57,7 +57,8 @@ impl Timeline {
             self.doubted = None;
             return;
         }
-        let confirms = |first: Timestamp| is_back(first) == is_back(said) && said >= first.minus(OUT_OF_ORDER);
+        let confirms =
+            |first: Timestamp| is_back(first) == is_back(said) && said >= first.minus(OUT_OF_ORDER);
         if self.doubted.is_some_and(confirms) {
             self.clock = said;
             self.doubted = None;
@@ -102,7 +103,10 @@ mod tests {
     fn one_line_far_off_is_doubted_and_two_are_believed() {
         let base = 1_000 * DAY;
         let far = base + 30_000 * DAY;
-        assert_eq!(clocks(&[Some(base), Some(far), Some(base + 1), Some(far), Some(base + 2)]), [0, 0, 1, 1, 2]);
+        assert_eq!(
+            clocks(&[Some(base), Some(far), Some(base + 1), Some(far), Some(base + 2)]),
+            [0, 0, 1, 1, 2]
+        );
         // A second file behind the first: time starts again.
         assert_eq!(clocks(&[Some(base + 5), Some(base - DAY), Some(base - DAY + 1)]), [5, 5, 1 - DAY]);
         // A machine that was off for a week.

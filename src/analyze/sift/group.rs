@@ -226,7 +226,8 @@ fn repeated(message: &str) -> (&str, u64) {
 
 /// Whether a text has the form of an address: programs also log names, and octets with zeros in front.
 fn is_address(text: &str) -> bool {
-    text.contains(['.', ':']) && text.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'))
+    text.contains(['.', ':'])
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'))
 }
 
 fn exhibit(line: &Line<'_>, rule: &Rule) -> Exhibit {

@@ -34,7 +34,12 @@ pub(super) struct Record {
 enum Kept {
     /// The findings are in the database.
     Nothing,
-    Lines { spool: Spool, scores: bool, scorer: Box<Scorer>, census: Census },
+    Lines {
+        spool: Spool,
+        scores: bool,
+        scorer: Box<Scorer>,
+        census: Census,
+    },
 }
 
 impl Record {
@@ -178,7 +183,10 @@ impl Scores<output::Results> {
             Scores::Table(out, width) if row.anomaly => {
                 let place = row.file.map(|file| format!("{file}:")).unwrap_or_default();
                 let text = format!("{:.3}  {place}{}  {template}", row.score, row.line);
-                io::Write::write_all(out, format!("{}\n", output::cut(&output::tame(&text), *width)).as_bytes())
+                io::Write::write_all(
+                    out,
+                    format!("{}\n", output::cut(&output::tame(&text), *width)).as_bytes(),
+                )
             }
             Scores::Table(..) => Ok(()),
         }

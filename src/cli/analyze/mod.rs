@@ -32,8 +32,10 @@ const EXIT_INTERRUPTED: u8 = 130;
 
 /// What `analyze` takes.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Exit codes: 0 done, 1 failed or some input could not be read, 2 wrong usage, 3 a finding as \
-    severe as --fail-on says, 64 wrong configuration, 130 stopped by Ctrl-C")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed or some input could not be read, 2 wrong usage, 3 a finding as \
+    severe as --fail-on says, 64 wrong configuration, 130 stopped by Ctrl-C"
+)]
 pub(super) struct AnalyzeArgs {
     /// Files and folders, also .gz and .zst; `-` is standard input
     #[arg(required = true, value_name = "PATH")]

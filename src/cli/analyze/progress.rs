@@ -88,7 +88,10 @@ mod tests {
     #[test]
     fn share_rate_and_time_left_follow_from_what_was_read() {
         let shown = text(1_200_000, 50_000_000, Some(200_000_000), Duration::from_secs(4));
-        assert_eq!(shown, "█████░░░░░░░░░░░░░░░  25 %  1,200,000 lines, 300,000 lines/s, 12.5 MB/s, 0:12 left");
+        assert_eq!(
+            shown,
+            "█████░░░░░░░░░░░░░░░  25 %  1,200,000 lines, 300,000 lines/s, 12.5 MB/s, 0:12 left"
+        );
         let unknown = text(10, 500, None, Duration::from_secs(1));
         assert_eq!(unknown, "10 lines, 10 lines/s, 0.0 MB/s");
     }

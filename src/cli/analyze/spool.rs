@@ -135,10 +135,7 @@ mod tests {
     use super::*;
 
     fn note() -> impl Strategy<Value = (u32, Note)> {
-        let severity = prop_oneof![
-            Just(None),
-            (0_u8..5).prop_map(|rank| Some(Severity::from_rank(rank)))
-        ];
+        let severity = prop_oneof![Just(None), (0_u8..5).prop_map(|rank| Some(Severity::from_rank(rank)))];
         let source = proptest::option::of("[0-9a-f:.]{1,40}".prop_map(Box::from));
         (any::<u32>(), any::<u64>(), severity, 0..LEVELS.len(), 0.0_f32..1.0, source).prop_map(
             |(file, template, severity, level, surprise, source)| {

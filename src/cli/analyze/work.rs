@@ -9,8 +9,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    AnalyzeArgs, Emit, Settings,
-    findings,
+    AnalyzeArgs, Emit, Settings, findings,
     hosts::Hosts,
     input::Source,
     lines::{self, Record},
@@ -176,11 +175,8 @@ impl Feed<'_> {
 
 /// Tells what was asked for.
 fn told(args: &AnalyzeArgs, read: Read) -> anyhow::Result<Outcome> {
-    let mut outcome = Outcome {
-        worst: None,
-        is_incomplete: !read.problems.failed.is_empty(),
-        is_stopped: read.is_stopped,
-    };
+    let mut outcome =
+        Outcome { worst: None, is_incomplete: !read.problems.failed.is_empty(), is_stopped: read.is_stopped };
     let (problems, lines, stopped) = (read.problems.clone(), read.tally.lines, read.is_stopped);
     let written = match args.emit {
         Emit::Findings => findings::tell(args, &read).map(|worst| outcome.worst = worst),

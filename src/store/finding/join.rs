@@ -128,6 +128,7 @@ fn insert(
         score: draft.score,
         origin: BTreeSet::new(),
         window: source.window.clone(),
+        notes: Vec::new(),
     };
     merge_sets(&mut doc, draft);
     tx.prepare_cached(SQL)?.execute(rusqlite::params![
@@ -176,6 +177,7 @@ fn join(
         score: known.score.max(draft.score),
         origin: known.origin,
         window: if is_newest { source.window.clone() } else { known.window },
+        notes: known.notes,
     };
     merge_sets(&mut doc, draft);
     tx.prepare_cached(SQL)?.execute(rusqlite::params![
@@ -249,7 +251,7 @@ fn new_id(now: Timestamp) -> FindingId {
     FindingId(Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, secs, rest)).to_string())
 }
 
-fn to_json(doc: &Doc) -> Result<String, StoreError> {
+pub(super) fn to_json(doc: &Doc) -> Result<String, StoreError> {
     serde_json::to_string(doc)
         .map_err(|error| StoreError::Damaged { what: "finding", cause: error.to_string() })
 }

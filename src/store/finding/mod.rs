@@ -3,11 +3,13 @@
 //! What is searched or sorted by is a column; the rest is one JSON document per row. `join` writes what the analysis
 //! found, `list` answers the API.
 
+mod earlier;
 mod join;
 mod list;
 
 use std::collections::BTreeSet;
 
+pub use earlier::{Earlier, earlier, note_down};
 pub use join::{Applied, Source, apply};
 pub use list::{FindingFilter, FindingSummary, list, summary};
 use rusqlite::{OptionalExtension, Row, types::Type};
@@ -15,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     model::{
-        Category, EvidenceLine, Finding, FindingId, FindingStatus, FindingWindow, Origin, Severity, TenantId,
-        Timestamp,
+        Category, EvidenceLine, Finding, FindingId, FindingStatus, FindingWindow, NoteRef, Origin, Severity,
+        TenantId, Timestamp,
     },
     store::{Connection, StoreError, Transaction},
 };
@@ -41,6 +43,8 @@ struct Doc {
     score: f64,
     origin: BTreeSet<Origin>,
     window: FindingWindow,
+    #[serde(default)]
+    notes: Vec<NoteRef>,
 }
 
 /// One finding.
@@ -105,5 +109,6 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Finding> {
         score: doc.score,
         origin: doc.origin,
         window: doc.window,
+        notes: doc.notes,
     })
 }
