@@ -69,9 +69,14 @@ impl Source {
             false => Box::new(File::open(&self.path)?),
         };
         let mut plain = unpacked(Counted { inner: raw, read: Arc::clone(read) })?;
-        let looked_at = plain.fill_buf()?;
-        let looked_at = looked_at.get(..LOOKED_AT_BYTES).unwrap_or(looked_at);
-        Ok((!self.is_found || memchr::memchr(0, looked_at).is_none()).then_some(plain))
+        if self.is_found {
+            let ahead = plain.fill_buf()?;
+            let looked_at = ahead.get(..LOOKED_AT_BYTES).unwrap_or(ahead);
+            if memchr::memchr(0, looked_at).is_some() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(plain))
     }
 }
 
@@ -139,8 +144,9 @@ impl<R: Read> Read for Counted<R> {
 fn unpacked(mut raw: impl Read + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
     const GZIP: &[u8] = &[0x1f, 0x8b];
     const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
-    let mut start = Vec::with_capacity(ZSTD.len());
-    raw.by_ref().take(ZSTD.len() as u64).read_to_end(&mut start)?;
+    // A whole buffer, so that what can be seen ahead is more than what tells the kinds apart.
+    let mut start = Vec::new();
+    raw.by_ref().take(BUFFER_BYTES as u64).read_to_end(&mut start)?;
     let (is_gzip, is_zstd) = (start.starts_with(GZIP), start.starts_with(ZSTD));
     let whole = BufReader::with_capacity(BUFFER_BYTES, io::Cursor::new(start).chain(raw));
     Ok(if is_gzip {

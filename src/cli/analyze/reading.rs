@@ -164,8 +164,11 @@ impl Reading {
             Err(error) => {
                 let at = usize::try_from(number.saturating_sub(self.first)).unwrap_or(usize::MAX);
                 let name = self.sources.get(at).map(Source::name).unwrap_or_default();
-                let line = file.lines.number();
-                self.problems.failed.push(format!("{name}: after line {line}: {error}"));
+                let place = match file.lines.number() {
+                    0 => String::new(),
+                    line => format!(" after line {line}"),
+                };
+                self.problems.failed.push(format!("{name}{place}: {error}"));
             }
         }
         self.problems.cut += file.lines.cut();
@@ -252,7 +255,7 @@ mod tests {
         let (lines, problems) = read(&[("a.gz", &broken), ("b", b"fine\n")]);
         assert_eq!(lines, [(1, 1, "fine".to_owned())]);
         assert_eq!(problems.failed.len(), 1);
-        assert!(problems.failed[0].contains("a.gz: after line 0: "), "{:?}", problems.failed);
+        assert!(problems.failed[0].contains("a.gz: "), "{:?}", problems.failed);
     }
 
     #[test]
