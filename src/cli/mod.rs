@@ -10,6 +10,7 @@ mod demo;
 mod findings;
 mod log;
 mod output;
+mod replay;
 mod serve;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -40,6 +41,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Analyse files or a pipe once, without a server
     Analyze(analyze::AnalyzeArgs),
+    /// Say what the stored lines would have led to under this configuration, and what it would have cost
+    Replay(replay::ReplayArgs),
     /// Show the findings of a running server
     Findings(findings::FindingsArgs),
     /// Check the configuration: all mistakes at once
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Some(Command::CheckConfig(args)) => check_config::run(args.or(cli.server)).map(done),
         Some(Command::Demo(args)) => demo::run(&args).map(done),
         Some(Command::Analyze(args)) => analyze::run(args, cli.server),
+        Some(Command::Replay(args)) => replay::run(&args, cli.server),
         Some(Command::Findings(args)) => findings::run(&args).map(done),
         Some(Command::Backup(args)) => backup::run(&args, cli.server).map(done),
     };

@@ -23,6 +23,7 @@ use super::{
     Settings,
     commit::Commit,
     engine::{Carried, Closed, Engine, Received, Watch},
+    mine::Miner,
     sift::Sifter,
 };
 use crate::{
@@ -55,12 +56,12 @@ pub struct Tally {
 
 /// Is shown every window that has something to say, before it is written.
 pub trait Inspect {
-    /// Takes note of a window.
-    fn window(&mut self, closed: &Closed);
+    /// Takes note of a window; may take out of it what need not be written.
+    fn window(&mut self, closed: &mut Closed);
 }
 
 impl Inspect for () {
-    fn window(&mut self, _: &Closed) {}
+    fn window(&mut self, _: &mut Closed) {}
 }
 
 /// An analysis of lines of the past.
@@ -81,10 +82,16 @@ pub struct Review<I = ()> {
 
 impl<I: Inspect> Review<I> {
     /// Begins with nothing learnt. `store` is written to and is not that of a server.
-    pub fn new(store: Store, sifter: Arc<Sifter>, settings: Settings, inspector: I) -> Self {
+    pub fn new(
+        store: Store,
+        tenant: &TenantId,
+        sifter: Arc<Sifter>,
+        settings: Settings,
+        inspector: I,
+    ) -> Self {
         let dedup = settings.dedup;
         Review {
-            tenant: store.streams().tenant_number(&TenantId::single()),
+            tenant: store.streams().tenant_number(tenant),
             dedup,
             ask_model: settings.ask_model,
             engine: Engine::restore(settings, sifter, Carried::default()),
@@ -147,8 +154,13 @@ impl<I: Inspect> Review<I> {
 
     /// The text of a template, and the id under which it is known now.
     pub fn template(&mut self, id: TemplateId) -> (TemplateId, Option<&str>) {
-        let miner = self.engine.miner(self.tenant);
+        let miner = self.miner();
         (miner.resolve(id), miner.template(id).map(|template| &*template.text))
+    }
+
+    /// The miner of the lines.
+    pub fn miner(&mut self) -> &mut Miner {
+        self.engine.miner(self.tenant)
     }
 
     /// What the review went through so far.
@@ -156,9 +168,9 @@ impl<I: Inspect> Review<I> {
         self.tally
     }
 
-    /// What was shown the windows.
-    pub fn inspector(&self) -> &I {
-        &self.inspector
+    /// Gives back what was shown the windows.
+    pub fn into_inspector(self) -> I {
+        self.inspector
     }
 
     /// The findings in the order of their first event, at most [`MAX_FINDINGS`]; and whether there are more.
@@ -206,7 +218,7 @@ impl<I: Inspect> Review<I> {
             return Ok(());
         }
         self.tally.telling += 1;
-        self.inspector.window(&closed);
+        self.inspector.window(&mut closed);
         self.places.learn(&closed);
         self.unwritten.add(&mut closed, self.ask_model, self.now);
         if self.unwritten.windows() >= WRITTEN_AT_ONCE { self.write() } else { Ok(()) }

@@ -87,12 +87,7 @@ pub(super) async fn explain(
 /// Tells the findings; says how severe the worst is.
 pub(super) fn tell(args: &AnalyzeArgs, read: &Read) -> anyhow::Result<Option<Severity>> {
     let (mut findings, is_more) = read.review.findings()?;
-    let mut met = BTreeMap::new();
-    for finding in &mut findings {
-        let number: &mut u32 = met.entry(finding.fingerprint.clone()).or_default();
-        finding.id = id(finding, *number);
-        *number += 1;
-    }
+    name_findings(&mut findings);
     let worst = findings.iter().map(|finding| finding.severity).max();
     match args.format() {
         Format::Table => table(args, read, &findings)?,
@@ -117,7 +112,16 @@ pub(super) fn tell(args: &AnalyzeArgs, read: &Read) -> anyhow::Result<Option<Sev
     Ok(worst)
 }
 
-/// The same finding of the same lines has the same id in every run.
+/// Gives findings ids of their own: the same finding of the same lines has the same id in every run.
+pub(in crate::cli) fn name_findings(findings: &mut [Finding]) {
+    let mut met = BTreeMap::new();
+    for finding in findings {
+        let number: &mut u32 = met.entry(finding.fingerprint.clone()).or_default();
+        finding.id = id(finding, *number);
+        *number += 1;
+    }
+}
+
 fn id(finding: &Finding, number: u32) -> FindingId {
     let name = format!("{}\n{}\n{number}", finding.fingerprint, finding.first_seen.as_nanos());
     let bytes = xxhash_rust::xxh3::xxh3_128(name.as_bytes()).to_be_bytes();

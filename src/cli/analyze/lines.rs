@@ -3,7 +3,6 @@
 
 use std::io;
 
-use regex::Regex;
 use serde::Serialize;
 
 use super::{
@@ -43,7 +42,7 @@ enum Kept {
 }
 
 impl Record {
-    pub fn new(emit: Emit, session_key: Option<Regex>) -> io::Result<Self> {
+    pub fn new(emit: Emit) -> io::Result<Self> {
         let lines = |scores| -> io::Result<Kept> {
             let (spool, scorer, census) = (Spool::new()?, Box::default(), Census::default());
             Ok(Kept::Lines { spool, scores, scorer, census })
@@ -52,13 +51,12 @@ impl Record {
             Emit::Findings => Kept::Nothing,
             Emit::Lines => lines(true)?,
             Emit::Templates => lines(false)?,
-            Emit::Sessions => Kept::Nothing,
         };
         Ok(Record { kept, failed: None })
     }
 
     /// Everything so far was for learning.
-    pub fn judge(&mut self, review: &mut Review) -> io::Result<()> {
+    pub fn judge(&mut self) -> io::Result<()> {
         match &mut self.kept {
             Kept::Nothing => {}
             Kept::Lines { spool, scorer, census, .. } => {

@@ -7,18 +7,18 @@ mod findings;
 mod hosts;
 mod input;
 mod lines;
-mod progress;
+pub(super) mod progress;
 mod reading;
-mod rows;
+pub(super) mod rows;
 mod spool;
 mod work;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{future::Future, path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
-use regex::Regex;
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::findings::name_findings;
 use self::work::{Job, Outcome};
 use super::{ServerArgs, log, output, serve::Signals};
 use crate::{config::Settings, model::Severity};
@@ -28,7 +28,7 @@ const EXIT_INCOMPLETE: u8 = 1;
 /// A finding is as severe as `--fail-on` says.
 const EXIT_FOUND: u8 = 3;
 /// Stopped by Ctrl-C; what was read until then was analysed.
-const EXIT_INTERRUPTED: u8 = 130;
+pub(super) const EXIT_INTERRUPTED: u8 = 130;
 
 /// What `analyze` takes.
 #[derive(Clone, Debug, Args)]
@@ -49,9 +49,6 @@ pub(super) struct AnalyzeArgs {
     /// How to tell it [default: table for findings, jsonl for everything else]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Finds the session a line belongs to: its first group, or all it matches; without it sessions find themselves
-    #[arg(long, value_name = "REGEX")]
-    session_key: Option<Regex>,
     /// Lines are bare messages: nothing is taken off them, and no time is looked for
     #[arg(long)]
     message_only: bool,
@@ -81,13 +78,11 @@ enum Emit {
     Lines,
     /// Every line with its template
     Templates,
-    /// Every session (request, connection, process, …) with its score
-    Sessions,
 }
 
 /// How it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// For people
     Table,
     /// One JSON document
@@ -114,17 +109,22 @@ pub(super) fn run(args: AnalyzeArgs, outer: ServerArgs) -> anyhow::Result<ExitCo
     // Removed in any case, also when a read from a terminal is still waiting.
     let scratch = tempfile::Builder::new().prefix("sigyn-analyze-").tempdir()?;
     let job = Job { args, settings, sources, train, scratch: scratch.path().to_owned() };
-    let outcome = runtime.block_on(until_stopped(job));
+    let outcome = runtime.block_on(until_stopped(|stop| work::run(job, stop)));
     runtime.shutdown_background();
     scratch.close()?;
     Ok(exit_code(outcome?, fail_on))
 }
 
 /// Works until the end or a signal. The first one ends the reading: what was read is told. A second one ends all.
-async fn until_stopped(job: Job) -> anyhow::Result<Option<Outcome>> {
+pub(super) async fn until_stopped<T, F>(
+    work: impl FnOnce(CancellationToken) -> F,
+) -> anyhow::Result<Option<T>>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
     let mut signals = Signals::new()?;
     let stop = CancellationToken::new();
-    let mut work = std::pin::pin!(work::run(job, stop.clone()));
+    let mut work = Box::pin(work(stop.clone()));
     tokio::select! {
         outcome = &mut work => return outcome.map(Some),
         () = signals.next() => stop.cancel(),

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::super::output;
+use crate::cli::output;
 
 /// How often the line is written anew.
 const EVERY: Duration = Duration::from_millis(200);
@@ -18,7 +18,7 @@ const LINES_BETWEEN: u64 = 1_024;
 const WIDTH: usize = 20;
 
 /// The progress of one run.
-pub(super) struct Progress {
+pub(in crate::cli) struct Progress {
     started: Instant,
     shown: Instant,
     lines: u64,
@@ -69,7 +69,7 @@ fn text(lines: u64, read: u64, total: Option<u64>, elapsed: Duration) -> String 
 }
 
 /// A number with its thousands set apart.
-pub(super) fn grouped(number: f64) -> String {
+pub(in crate::cli) fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Format;
 
 /// Writes one result after the other; holds none of them.
-pub(super) struct Rows<W> {
+pub(in crate::cli) struct Rows<W> {
     out: W,
     is_array: bool,
     count: u64,

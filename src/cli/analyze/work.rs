@@ -24,7 +24,7 @@ use crate::{
         sift::Sifter,
     },
     llm::Model,
-    model::Severity,
+    model::{Severity, TenantId},
     rules,
     runtime::Clock,
     store::{self, Store},
@@ -109,8 +109,8 @@ impl Job {
         };
         let names = self.train.iter().chain(&self.sources).map(Source::name).collect();
         let mut feed = Feed {
-            review: Review::new(store, Arc::new(Sifter::new(rules)), settings, ()),
-            record: Record::new(self.args.emit, self.args.session_key)?,
+            review: Review::new(store, &TenantId::single(), Arc::new(Sifter::new(rules)), settings, ()),
+            record: Record::new(self.args.emit)?,
             hosts,
             names,
             manner,
@@ -123,7 +123,7 @@ impl Job {
             feed.review.learn();
             is_stopped = feed.read(self.train, 0)?;
             feed.review.judge()?;
-            feed.record.judge(&mut feed.review)?;
+            feed.record.judge()?;
         }
         let judged = self.sources.len();
         is_stopped |= feed.read(self.sources, trained)?;
@@ -182,7 +182,6 @@ fn told(args: &AnalyzeArgs, read: Read) -> anyhow::Result<Outcome> {
         Emit::Findings => findings::tell(args, &read).map(|worst| outcome.worst = worst),
         Emit::Lines => lines::tell_scores(args, read),
         Emit::Templates => lines::tell_templates(args, read),
-        Emit::Sessions => Ok(()),
     };
     match written {
         // A reader that went away (`| head`) is no failure of ours.
