@@ -14,7 +14,7 @@ use super::{
 use crate::{
     model::{FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId, WindowState},
     store::{
-        Change, StoreError, Transaction,
+        Change, StoreError, Transaction, alias,
         finding::{self, Applied, Source},
         memory::{self, MemoryRow},
         position, template,
@@ -92,13 +92,14 @@ impl Commit {
         }
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
+        alias::put(tx, &self.templates.merged)?;
         for ClosedGroup { position, counts, seen, memory } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
                 template::count_windows(tx, seen, self.now)?;
             }
-            position::set_group(tx, position)?;
+            position::set_group(tx, position, self.now)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
         }
         template::remove(tx, &self.templates.evicted)?;

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     model::{FindingDraft, Labels, LineRef, TemplateId, Timestamp},
     store::{
+        alias::Alias,
         memory::{MemoryRow, StoredRow},
         position, template,
     },
@@ -52,6 +53,8 @@ pub struct Carried {
     pub groups: Vec<position::Group>,
     /// What the detectors remember.
     pub memory: Vec<StoredRow>,
+    /// Templates that were merged into others.
+    pub aliases: Vec<Alias>,
 }
 
 /// What one line turned out to be.
@@ -124,7 +127,10 @@ pub struct Engine {
 impl Engine {
     /// Goes on where an earlier run ended.
     pub fn restore(settings: Settings, sifter: Arc<Sifter>, carried: Carried) -> Self {
-        let next_id = carried.templates.iter().map(|row| row.id.0 + 1).max().unwrap_or(1);
+        // A number is never given twice, or an old alias would speak for a new template.
+        let known =
+            carried.templates.iter().map(|row| row.id).chain(carried.aliases.iter().map(|alias| alias.id));
+        let next_id = known.map(|id| id.0 + 1).max().unwrap_or(1);
         let mut engine = Engine {
             settings,
             sifter,
@@ -141,6 +147,9 @@ impl Engine {
         for (tenant, rows) in by_tenant {
             engine.miner(tenant).restore(rows);
         }
+        for Alias { tenant, id, into } in carried.aliases {
+            engine.miner(tenant).restore_alias(id, into);
+        }
         for StoredRow { tenant, group, row } in carried.memory {
             if let Some(group) = engine.groups.get_mut(&(tenant, group)) {
                 group.detect.restore(&row);
@@ -149,17 +158,44 @@ impl Engine {
         engine
     }
 
-    /// What the lines of a label set have in common; to be kept by the caller.
-    pub fn context(&mut self, tenant: i64, labels: Labels) -> StreamContext {
-        let group = (tenant, group_name(&labels, &self.settings.group_by));
-        StreamContext {
-            tenant,
-            place: self.groups.place(&group),
-            group,
-            rules: self.sifter.stream_rules(&labels),
-            is_bare: false,
-            labels,
+    /// The group in which the lines of a label set are analysed.
+    pub fn group_of(&self, tenant: i64, labels: &Labels) -> GroupKey {
+        (tenant, group_name(labels, &self.settings.group_by))
+    }
+
+    /// Whether a group is in memory.
+    pub fn has(&self, key: &GroupKey) -> bool {
+        self.groups.get(key).is_some()
+    }
+
+    /// Whether a group has an open window.
+    pub fn is_open(&self, key: &GroupKey) -> bool {
+        self.groups.get(key).is_some_and(|group| group.window.is_some())
+    }
+
+    /// Takes a group back that was given up or is of an earlier run.
+    pub fn restore_group(&mut self, group: position::Group, memory: &[MemoryRow]) {
+        let (key, mut group) = restored_group(group);
+        memory.iter().for_each(|row| group.detect.restore(row));
+        self.groups.insert(key, group);
+    }
+
+    /// Gives up a group that has no open window; what it carries is its owner's to keep or forget.
+    pub fn forget(&mut self, key: &GroupKey) {
+        if !self.is_open(key) {
+            self.groups.remove(key);
         }
+    }
+
+    /// Gives up the groups silent for longest when there are too many. What they carry must have been kept by now.
+    pub fn evict(&mut self) {
+        self.groups.evict(self.settings.max_groups);
+    }
+
+    /// What the lines of a label set have in common; to be kept by the caller.
+    pub fn context(&self, tenant: i64, labels: Labels) -> StreamContext {
+        let group = self.group_of(tenant, &labels);
+        StreamContext { tenant, group, rules: self.sifter.stream_rules(&labels), is_bare: false, labels }
     }
 
     /// Takes lines of one stream that arrived together; `seq` numbers arrivals.
@@ -171,7 +207,7 @@ impl Engine {
         watch: &mut impl Watch,
     ) {
         self.miner(context.tenant);
-        let Some(group) = self.groups.at(context.place) else { return };
+        let group = self.groups.get_or_new(&context.group);
         let Some(miner) = self.miners.get_mut(&context.tenant) else { return };
         if seq <= group.seq {
             return; // analysed before a restart, together with a window already committed
@@ -222,7 +258,14 @@ impl Engine {
 
     /// Whether the open windows together hold too much and should be closed early.
     pub fn is_overfull(&self) -> bool {
-        self.open_templates > self.settings.max_open_templates
+        self.open_templates > self.settings.max_open_templates || self.has_too_many_groups()
+    }
+
+    /// Whether more groups have an open window than may be in memory.
+    fn has_too_many_groups(&self) -> bool {
+        let max = self.settings.max_groups;
+        let open = || self.groups.values().filter(|group| group.window.is_some()).count();
+        self.groups.len() > max && open() > max
     }
 
     /// Ends the window of a group; every arrival up to `seq` is in it or before it.
@@ -262,6 +305,13 @@ impl Engine {
         let carried = serde_json::to_vec(&group.sift).unwrap_or_default();
         let memory = group.detect.save();
         Some(Closed { key: key.clone(), window: open, findings, exhibit, counts, seen, carried, memory })
+    }
+
+    /// Ends the learning of every group: what they have seen so far was given as normal.
+    pub fn finish_learning(&mut self, now: Timestamp) {
+        for group in self.groups.values_mut() {
+            group.detect.finish_learning(now);
+        }
     }
 
     /// The groups in which an urgent rule spoke and may be written at `now`.
@@ -366,7 +416,8 @@ impl Reader<'_> {
         };
         let level = self.window.add(&line, &seen);
         let mut surprise = 0.0;
-        if self.settings.detect.enabled {
+        let detect = &self.settings.detect;
+        if detect.enabled {
             let sighting = Sighting {
                 line: &line,
                 template,
@@ -375,9 +426,9 @@ impl Reader<'_> {
                 received: arrival,
                 hit: verdict.hit,
                 level,
-                is_late: false,
+                is_late: self.detect.is_late(detect, received.timestamp, arrival),
             };
-            surprise = self.detect.line(&self.settings.detect, &sighting);
+            surprise = self.detect.line(detect, &sighting);
         }
         watch.line(&Noted { line: &line, template, values: &found, verdict: &verdict, surprise });
         verdict.urgent

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod exhibit;
 pub mod explain;
 pub mod ground;
+pub mod knowledge;
 pub mod line;
 pub mod mine;
 pub mod review;

@@ -86,7 +86,7 @@ pub(super) fn run(args: &ReplayArgs, outer: ServerArgs) -> anyhow::Result<ExitCo
     let scratch = tempfile::Builder::new().prefix("sigyn-replay-").tempdir()?;
     let (folder, asked) = (scratch.path().to_owned(), args.clone());
     let replayed = runtime.block_on(analyze::until_stopped(|stop| async move {
-        tokio::task::spawn_blocking(move || replay(&asked, settings, folder, &stop)).await?
+        tokio::task::spawn_blocking(move || replay(&asked, &settings, folder, &stop)).await?
     }));
     runtime.shutdown_background();
     scratch.close()?;
@@ -103,7 +103,7 @@ pub(super) fn run(args: &ReplayArgs, outer: ServerArgs) -> anyhow::Result<ExitCo
 /// Runs every tenant's lines through an engine of its own.
 fn replay(
     args: &ReplayArgs,
-    settings: Settings,
+    settings: &Settings,
     scratch: PathBuf,
     stop: &CancellationToken,
 ) -> anyhow::Result<Replayed> {

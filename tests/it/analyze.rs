@@ -135,7 +135,7 @@ fn the_same_input_gives_the_same_output() {
     let bench = Bench::new();
     bench.write("auth.log", attacked());
     bench.write("app.log", "2026-11-21T10:15:20Z ERROR cannot reach the payment service\n".repeat(30));
-    for emit in ["findings", "lines", "templates"] {
+    for emit in ["findings", "lines", "templates", "sessions"] {
         let args = ["analyze", "--emit", emit, "--format", "json", "auth.log", "app.log"];
         assert_eq!(bench.run(&args), bench.run(&args), "{emit}");
     }
@@ -177,6 +177,25 @@ fn lines_are_scored_and_what_was_never_learnt_stands_out() {
         rows.iter().filter(|row| row["anomaly"] == true).map(|row| row["line"].as_u64().unwrap()).collect()
     };
     assert_eq!(odd(&bench.rows(&[&args[..], &["--train", "normal.log"]].concat())), [301]);
+}
+
+#[test]
+fn a_session_that_goes_another_way_is_told() {
+    let bench = Bench::new();
+    let session = |n: usize, steps: &[&str]| -> String {
+        steps.iter().map(|step| format!("2026-11-21T10:00:00Z app[1]: req-{n:04} {step}\n")).collect()
+    };
+    let usual = ["accepted", "authorised", "stored", "answered"];
+    bench.write("normal.log", (0..200).map(|n| session(n, &usual)).collect::<String>());
+    let mut today: String = (200..260).map(|n| session(n, &usual)).collect();
+    today += &session(777, &["accepted", "stored", "rolled back because the disk is gone"]);
+    bench.write("today.log", today);
+    let args =
+        ["analyze", "--emit", "sessions", "--session-key", r"req-\d+", "--train", "normal.log", "today.log"];
+    let rows = bench.rows(&args);
+    assert_eq!(rows.len(), 61);
+    let odd: Vec<_> = rows.iter().filter(|row| row["anomaly"] == true).map(|row| &row["id"]).collect();
+    assert_eq!(odd, ["req-0777"]);
 }
 
 #[test]
@@ -232,6 +251,7 @@ fn what_cannot_be_read_is_told_and_the_rest_is_analysed() {
     assert_eq!(objects(&text)[0]["category"], "brute_force");
     assert_eq!(bench.run(&["analyze", "nowhere.log"]).0, 1);
     assert_eq!(bench.run(&["analyze"]).0, 2);
+    assert_eq!(bench.run(&["analyze", "--session-key", "(", "auth.log"]).0, 2);
     bench.write("bad.yaml", "analyze: {windov: 3s}\n");
     assert_eq!(bench.run(&["analyze", "--config", "bad.yaml", "auth.log"]).0, 64);
 }

@@ -162,7 +162,7 @@ mod tests {
     fn equal_questions_cost_once_and_those_beyond_the_budget_of_their_hour_nothing() {
         let budget = Budget { calls_per_hour: Some(2), ..Budget::default() };
         let mut estimator = Estimator::new(Settings { budget, ..Settings::default() }, None);
-        let at = |secs| Timestamp::from_secs(1_800_000_000 + secs);
+        let at = |secs: i64| Timestamp::from_secs(1_800_000_000 + secs);
         estimator.window(&exhibit("a", 1), at(0));
         estimator.window(&exhibit("b", 1), at(60));
         estimator.window(&exhibit("a", 2), at(120));

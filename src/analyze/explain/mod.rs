@@ -131,7 +131,7 @@ impl Explainer {
                     () = &mut timer => break,
                     change = changes.recv() => match change {
                         Ok(Change::Window { .. }) | Err(RecvError::Lagged(_)) => break,
-                        Ok(Change::Finding { .. }) => {}
+                        Ok(Change::Finding { .. } | Change::Incident { .. } | Change::Taught) => {}
                         Err(RecvError::Closed) => return Ok(()),
                     },
                 }

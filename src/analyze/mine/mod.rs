@@ -9,6 +9,7 @@
 mod cache;
 mod class;
 mod colons;
+mod context;
 mod forest;
 mod head;
 mod judge;
@@ -145,6 +146,11 @@ impl Miner {
     /// Takes over what an earlier run has written; goes on exactly as that run would have.
     pub fn restore(&mut self, rows: Vec<TemplateRow>) {
         self.forest.restore(rows);
+    }
+
+    /// Takes over that template `id` was merged into `into` by an earlier run.
+    pub fn restore_alias(&mut self, id: TemplateId, into: TemplateId) {
+        self.forest.alias(id, into);
     }
 }
 

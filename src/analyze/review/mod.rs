@@ -142,6 +142,7 @@ impl<I: Inspect> Review<I> {
     /// Ends what [`Review::learn`] began: what comes now is judged by what was learnt.
     pub fn judge(&mut self) -> Result<(), StoreError> {
         self.close_all()?;
+        self.engine.finish_learning(self.now);
         self.is_learning = false;
         Ok(())
     }
@@ -212,6 +213,8 @@ impl<I: Inspect> Review<I> {
     fn close(&mut self, key: &(i64, String)) -> Result<(), StoreError> {
         let closed = self.engine.close(key, self.seq, self.now);
         self.engine.template_changes();
+        // What evicted groups carry is not kept: they begin anew.
+        self.engine.evict();
         let Some(mut closed) = closed.filter(|_| !self.is_learning) else { return Ok(()) };
         self.tally.windows += 1;
         if closed.findings.is_empty() && closed.exhibit.is_none() {

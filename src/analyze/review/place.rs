@@ -18,9 +18,9 @@ pub struct Place {
 
 impl From<Place> for LineRef {
     fn from(place: Place) -> Self {
-        let block = place.line / PER_BLOCK & ((1 << BLOCK_BITS) - 1);
+        let block = (place.line / PER_BLOCK) & ((1 << BLOCK_BITS) - 1);
         let index = u32::try_from(place.line % PER_BLOCK).unwrap_or_default();
-        LineRef { block: u64::from(place.file) << BLOCK_BITS | block, index }
+        LineRef { block: (u64::from(place.file) << BLOCK_BITS) | block, index }
     }
 }
 

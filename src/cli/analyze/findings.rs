@@ -174,9 +174,9 @@ fn table(args: &AnalyzeArgs, read: &Read, findings: &[Finding]) -> std::io::Resu
 }
 
 fn summary(findings: usize, read: &Read) -> String {
-    let several = |count: f64, noun: &str| {
-        let plural = if count == 1.0 { "" } else { "s" };
-        format!("{} {noun}{plural}", grouped(count))
+    let several = |count: u64, noun: &str| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{} {noun}{plural}", grouped(count as f64))
     };
     let Tally { lines, from, to, .. } = read.tally;
     let time = match (from, to) {
@@ -188,8 +188,8 @@ fn summary(findings: usize, read: &Read) -> String {
     };
     format!(
         "{} in {} of {}{time}",
-        several(findings as f64, "finding"),
-        several(lines as f64, "line"),
-        several(read.judged as f64, "file")
+        several(findings as u64, "finding"),
+        several(lines, "line"),
+        several(read.judged as u64, "file")
     )
 }

@@ -103,7 +103,7 @@ fn add(path: &Path, depth: usize, found: &mut Vec<Source>) -> Result<(), InputEr
         let is_file = about.is_file();
         found.push(Source {
             path: path.to_owned(),
-            bytes: is_file.then(|| about.len()),
+            bytes: is_file.then_some(about.len()),
             modified: about.modified().ok().filter(|_| is_file).map(timestamp),
             is_found: depth > 0,
         });

@@ -3,12 +3,14 @@
 
 use std::io;
 
+use regex::Regex;
 use serde::Serialize;
 
 use super::{
     AnalyzeArgs, Emit, Format, output,
     progress::grouped,
     rows::Rows,
+    sessions::{self, Sessions},
     spool::{Notes, Spool},
     work::Read,
 };
@@ -30,8 +32,10 @@ pub(super) struct Record {
     failed: Option<io::Error>,
 }
 
+#[derive(Default)]
 enum Kept {
     /// The findings are in the database.
+    #[default]
     Nothing,
     Lines {
         spool: Spool,
@@ -39,10 +43,11 @@ enum Kept {
         scorer: Box<Scorer>,
         census: Census,
     },
+    Sessions(Box<Sessions>),
 }
 
 impl Record {
-    pub fn new(emit: Emit) -> io::Result<Self> {
+    pub fn new(emit: Emit, session_key: Option<Regex>) -> io::Result<Self> {
         let lines = |scores| -> io::Result<Kept> {
             let (spool, scorer, census) = (Spool::new()?, Box::default(), Census::default());
             Ok(Kept::Lines { spool, scores, scorer, census })
@@ -51,18 +56,20 @@ impl Record {
             Emit::Findings => Kept::Nothing,
             Emit::Lines => lines(true)?,
             Emit::Templates => lines(false)?,
+            Emit::Sessions => Kept::Sessions(Box::new(Sessions::new(session_key))),
         };
         Ok(Record { kept, failed: None })
     }
 
     /// Everything so far was for learning.
-    pub fn judge(&mut self) -> io::Result<()> {
+    pub fn judge(&mut self, review: &mut Review) -> io::Result<()> {
         match &mut self.kept {
             Kept::Nothing => {}
             Kept::Lines { spool, scorer, census, .. } => {
                 scorer.learnt = Some(std::mem::take(census));
                 *spool = Spool::new()?;
             }
+            Kept::Sessions(sessions) => sessions.learnt(review),
         }
         Ok(())
     }
@@ -88,7 +95,16 @@ impl Watch for Record {
                     self.failed.get_or_insert(error);
                 }
             }
+            Kept::Sessions(sessions) => sessions.line(noted),
         }
+    }
+}
+
+/// Tells every session.
+pub(super) fn tell_sessions(args: &AnalyzeArgs, mut read: Read) -> anyhow::Result<()> {
+    match std::mem::take(&mut read.record.kept) {
+        Kept::Sessions(kept) => sessions::tell(args, read, *kept),
+        _ => Ok(()),
     }
 }
 

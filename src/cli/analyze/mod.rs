@@ -10,12 +10,14 @@ mod lines;
 pub(super) mod progress;
 mod reading;
 pub(super) mod rows;
+mod sessions;
 mod spool;
 mod work;
 
 use std::{future::Future, path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
+use regex::Regex;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::findings::name_findings;
@@ -49,6 +51,9 @@ pub(super) struct AnalyzeArgs {
     /// How to tell it [default: table for findings, jsonl for everything else]
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// Finds the session a line belongs to: its first group, or all it matches; without it sessions find themselves
+    #[arg(long, value_name = "REGEX")]
+    session_key: Option<Regex>,
     /// Lines are bare messages: nothing is taken off them, and no time is looked for
     #[arg(long)]
     message_only: bool,
@@ -78,6 +83,8 @@ enum Emit {
     Lines,
     /// Every line with its template
     Templates,
+    /// Every session (request, connection, process, …) with its score
+    Sessions,
 }
 
 /// How it is told.

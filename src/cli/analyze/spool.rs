@@ -45,7 +45,7 @@ impl Spool {
         let source = note.source.as_deref().filter(|source| source.len() <= MAX_SOURCE);
         let severity = note.severity.map_or(0, |severity| severity.rank() + 1);
         let level = LEVELS.iter().position(|level| *level == note.level).unwrap_or(0);
-        self.record.push(severity | (level as u8) << 3 | u8::from(source.is_some()) << 7);
+        self.record.push(severity | ((level as u8) << 3) | (u8::from(source.is_some()) << 7));
         self.record.extend(note.surprise.to_le_bytes());
         if let Some(source) = source {
             self.record.push(source.len() as u8);
@@ -90,8 +90,8 @@ fn read(input: &mut impl Read) -> io::Result<Option<(u32, Note)>> {
             Some(String::from_utf8_lossy(&text).into())
         }
     };
-    let severity = (flags & 7).checked_sub(1).map(|rank| Severity::from_rank(rank));
-    let level = LEVELS.get(usize::from(flags >> 3 & 7)).copied().unwrap_or_default();
+    let severity = (flags & 7).checked_sub(1).map(Severity::from_rank);
+    let level = LEVELS.get(usize::from((flags >> 3) & 7)).copied().unwrap_or_default();
     Ok(Some((u32::try_from(file).unwrap_or(u32::MAX), Note { template, severity, level, surprise, source })))
 }
 

@@ -110,7 +110,7 @@ impl Job {
         let names = self.train.iter().chain(&self.sources).map(Source::name).collect();
         let mut feed = Feed {
             review: Review::new(store, &TenantId::single(), Arc::new(Sifter::new(rules)), settings, ()),
-            record: Record::new(self.args.emit)?,
+            record: Record::new(self.args.emit, self.args.session_key)?,
             hosts,
             names,
             manner,
@@ -123,7 +123,7 @@ impl Job {
             feed.review.learn();
             is_stopped = feed.read(self.train, 0)?;
             feed.review.judge()?;
-            feed.record.judge()?;
+            feed.record.judge(&mut feed.review)?;
         }
         let judged = self.sources.len();
         is_stopped |= feed.read(self.sources, trained)?;
@@ -182,6 +182,7 @@ fn told(args: &AnalyzeArgs, read: Read) -> anyhow::Result<Outcome> {
         Emit::Findings => findings::tell(args, &read).map(|worst| outcome.worst = worst),
         Emit::Lines => lines::tell_scores(args, read),
         Emit::Templates => lines::tell_templates(args, read),
+        Emit::Sessions => lines::tell_sessions(args, read),
     };
     match written {
         // A reader that went away (`| head`) is no failure of ours.
