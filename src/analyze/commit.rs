@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{
     engine::{Closed, TemplateChanges},
     group::GroupKey,
+    quiet::Quiet,
     step::Analyzer,
     window::OpenWindow,
 };
@@ -26,6 +27,7 @@ use crate::{
 pub struct Commit {
     windows: Vec<ClosedWindow>,
     groups: Vec<ClosedGroup>,
+    quiet: Vec<Quiet>,
     templates: TemplateChanges,
     position: Option<u64>,
     dedup: std::time::Duration,
@@ -44,6 +46,7 @@ struct ClosedGroup {
     counts: Vec<(TemplateId, u64, Timestamp)>,
     seen: Vec<(TemplateId, bool)>,
     memory: Vec<MemoryRow>,
+    over: Vec<(String, Timestamp)>,
 }
 
 /// What a commit did.
@@ -58,6 +61,7 @@ impl Commit {
         Commit {
             windows: Vec::new(),
             groups: Vec::new(),
+            quiet: Vec::new(),
             templates: TemplateChanges::default(),
             position: None,
             dedup,
@@ -93,7 +97,7 @@ impl Commit {
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
         alias::put(tx, &self.templates.merged)?;
-        for ClosedGroup { position, counts, seen, memory } in &self.groups {
+        for ClosedGroup { position, counts, seen, memory, over } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
@@ -101,6 +105,17 @@ impl Commit {
             }
             position::set_group(tx, position, self.now)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
+            for (fingerprint, at) in over {
+                let over = finding::recover(tx, position.tenant, fingerprint, *at, self.now)?;
+                let over = over.into_iter().map(|finding| (position.tenant, finding.id, Applied::Joined));
+                written.findings.extend(over);
+            }
+        }
+        for Quiet { source, findings, memory } in &self.quiet {
+            memory::put(tx, source.tenant, &source.group, memory)?;
+            for (id, applied) in finding::apply(tx, source, findings, self.dedup, self.now)? {
+                written.findings.push((source.tenant, id, applied));
+            }
         }
         template::remove(tx, &self.templates.evicted)?;
         if let Some(seq) = self.position {
@@ -117,9 +132,9 @@ impl Analyzer {
         for key in keys {
             let Some(mut closed) = self.engine.close(key, self.read, now) else { continue };
             commit.add(&mut closed, self.engine.settings.ask_model, now);
-            let Closed { key, counts, seen, carried, memory, .. } = closed;
+            let Closed { key, counts, seen, carried, memory, over, .. } = closed;
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
-            commit.groups.push(ClosedGroup { position, counts, seen, memory });
+            commit.groups.push(ClosedGroup { position, counts, seen, memory, over });
         }
         commit.templates = self.engine.template_changes();
         commit.position = Some(self.engine.settled(self.read));
@@ -140,6 +155,16 @@ impl Analyzer {
                 self.metrics.observe_urgent(now.since(since));
             }
         }
+        self.write(commit)
+    }
+
+    /// Writes what is to be said of groups that say nothing themselves.
+    pub(super) fn write_quiet(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let quiet = self.engine.tick(self.read, now);
+        if quiet.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit { quiet, ..self.empty_commit(now) };
         self.write(commit)
     }
 

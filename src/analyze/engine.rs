@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::{
     Settings,
-    detect::{Closing, Sighting},
+    detect::{self, Closing, GroupDetect, Sighting},
     digest,
     exhibit::Exhibit,
     group::{Group, GroupKey, Groups, StreamContext, group_name},
@@ -99,6 +99,8 @@ pub struct Closed {
     pub carried: Vec<u8>,
     /// What the detectors have learnt.
     pub memory: Vec<MemoryRow>,
+    /// Findings that are over, by their fingerprint, and when that was: what was missing is back.
+    pub over: Vec<(String, Timestamp)>,
 }
 
 /// What became of the templates since the last time.
@@ -117,9 +119,11 @@ pub struct Engine {
     pub(super) settings: Settings,
     pub(super) sifter: Arc<Sifter>,
     ids: Arc<AtomicU64>,
-    miners: FxHashMap<i64, Miner>,
+    pub(super) miners: FxHashMap<i64, Miner>,
     pub(super) groups: Groups,
     open_templates: usize,
+    /// Memory that everything takes that detectors have learnt.
+    pub(super) learnt_bytes: usize,
     /// No window is due before this time.
     next_due: Timestamp,
 }
@@ -138,6 +142,7 @@ impl Engine {
             miners: FxHashMap::default(),
             groups: carried.groups.into_iter().map(restored_group).collect(),
             open_templates: 0,
+            learnt_bytes: 0,
             next_due: Timestamp::MAX,
         };
         let mut by_tenant: FxHashMap<i64, Vec<template::TemplateRow>> = FxHashMap::default();
@@ -155,6 +160,8 @@ impl Engine {
                 group.detect.restore(&row);
             }
         }
+        let keys: Vec<GroupKey> = engine.groups.iter().map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| engine.weigh(key));
         engine
     }
 
@@ -177,19 +184,26 @@ impl Engine {
     pub fn restore_group(&mut self, group: position::Group, memory: &[MemoryRow]) {
         let (key, mut group) = restored_group(group);
         memory.iter().for_each(|row| group.detect.restore(row));
-        self.groups.insert(key, group);
+        self.groups.insert(key.clone(), group);
+        self.weigh(&key);
     }
 
     /// Gives up a group that has no open window; what it carries is its owner's to keep or forget.
     pub fn forget(&mut self, key: &GroupKey) {
         if !self.is_open(key) {
+            let learnt = self.groups.get(key).map_or(0, |group| group.learnt_bytes);
+            self.learnt_bytes = self.learnt_bytes.saturating_sub(learnt);
             self.groups.remove(key);
         }
     }
 
     /// Gives up the groups silent for longest when there are too many. What they carry must have been kept by now.
     pub fn evict(&mut self) {
-        self.groups.evict(self.settings.max_groups);
+        let max_bytes = self.settings.detect.max_bytes;
+        if self.groups.len() > self.settings.max_groups || self.learnt_bytes > max_bytes {
+            self.groups.evict(self.settings.max_groups, max_bytes);
+            self.learnt_bytes = self.groups.values().map(|group| group.learnt_bytes).sum();
+        }
     }
 
     /// What the lines of a label set have in common; to be kept by the caller.
@@ -258,7 +272,9 @@ impl Engine {
 
     /// Whether the open windows together hold too much and should be closed early.
     pub fn is_overfull(&self) -> bool {
-        self.open_templates > self.settings.max_open_templates || self.has_too_many_groups()
+        self.open_templates > self.settings.max_open_templates
+            || self.learnt_bytes > self.settings.detect.max_bytes
+            || self.has_too_many_groups()
     }
 
     /// Whether more groups have an open window than may be in memory.
@@ -304,12 +320,18 @@ impl Engine {
         group.urgent_since = None;
         let carried = serde_json::to_vec(&group.sift).unwrap_or_default();
         let memory = group.detect.save();
-        Some(Closed { key: key.clone(), window: open, findings, exhibit, counts, seen, carried, memory })
+        let returns = group.detect.take_returns().into_iter();
+        let over = returns
+            .map(|back| (judge::fingerprint(detect::SILENCE, &key.1, &back.subject), back.at))
+            .collect();
+        self.weigh(key);
+        let key = key.clone();
+        Some(Closed { key, window: open, findings, exhibit, counts, seen, carried, memory, over })
     }
 
     /// Ends the learning of every group: what they have seen so far was given as normal.
     pub fn finish_learning(&mut self, now: Timestamp) {
-        for group in self.groups.values_mut() {
+        for (_, group) in self.groups.iter_mut() {
             group.detect.finish_learning(now);
         }
     }
@@ -374,7 +396,7 @@ struct Reader<'a> {
     context: &'a StreamContext,
     sift: &'a mut GroupSift,
     window: &'a mut OpenWindow,
-    detect: &'a mut super::detect::GroupDetect,
+    detect: &'a mut GroupDetect,
     settings: &'a Settings,
 }
 
