@@ -4,7 +4,9 @@
 //! and real lines. Memory is bounded, deterministic, and written row by row with the window that changed it; after a
 //! crash the window's lines are read again from there.
 
+pub mod pack;
 pub mod parameter;
+pub mod sequence;
 
 mod adwin;
 mod count;
@@ -16,7 +18,6 @@ mod late;
 mod learning;
 mod memory;
 mod novelty;
-mod pack;
 mod profile;
 mod rates;
 mod settings;
