@@ -55,14 +55,44 @@ struct ClosedGroup {
 }
 
 /// What a commit did.
-struct Written {
+pub(super) struct Written {
     windows: Vec<(i64, WindowId, WindowState)>,
     findings: Vec<(i64, FindingId, Applied)>,
     recovered: Vec<(i64, Finding)>,
 }
 
 impl Commit {
-    fn write(&self, tx: &Transaction<'_>) -> Result<Written, StoreError> {
+    /// Nothing to write yet.
+    pub(super) fn empty(dedup: std::time::Duration, now: Timestamp) -> Self {
+        Commit {
+            windows: Vec::new(),
+            groups: Vec::new(),
+            quiet: Vec::new(),
+            templates: TemplateChanges::default(),
+            position: None,
+            dedup,
+            now,
+        }
+    }
+
+    /// Adds a window that ended at `now`; takes what is to be told of it out of `closed`.
+    pub(super) fn add(&mut self, closed: &mut Closed, ask_model: bool, now: Timestamp) {
+        let told = std::mem::take(&mut closed.told);
+        let state = closing_state(&closed.window, &told.findings, ask_model);
+        let mut ended = closed_window(&closed.key, &closed.window, told, state, now);
+        ended.recovered = std::mem::take(&mut closed.recovered);
+        let exhibit = closed.exhibit.take();
+        ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
+        self.windows.push(ended);
+        self.now = now;
+    }
+
+    /// Windows added so far.
+    pub(super) fn windows(&self) -> usize {
+        self.windows.len()
+    }
+
+    pub(super) fn write(&self, tx: &Transaction<'_>) -> Result<Written, StoreError> {
         let mut written = Written { windows: Vec::new(), findings: Vec::new(), recovered: Vec::new() };
         for closed in &self.windows {
             let id = window::put(tx, &closed.draft)?;
@@ -106,13 +136,9 @@ impl Analyzer {
     pub(super) fn closing_commit(&mut self, keys: &[GroupKey], now: Timestamp) -> Commit {
         let mut commit = self.empty_commit(now);
         for key in keys {
-            let Some(closed) = self.engine.close(key, self.read, now) else { continue };
-            let Closed { key, window, told, recovered, exhibit, counts, seen, carried, memory } = closed;
-            let state = closing_state(&window, &told.findings, self.engine.settings.ask_model);
-            let mut ended = closed_window(&key, &window, told, state, now);
-            ended.recovered = recovered;
-            ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
-            commit.windows.push(ended);
+            let Some(mut closed) = self.engine.close(key, self.read, now) else { continue };
+            commit.add(&mut closed, self.engine.settings.ask_model, now);
+            let Closed { key, counts, seen, carried, memory, .. } = closed;
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
             commit.groups.push(ClosedGroup { position, counts, seen, memory });
         }
@@ -201,15 +227,7 @@ impl Analyzer {
     }
 
     fn empty_commit(&self, now: Timestamp) -> Commit {
-        Commit {
-            windows: Vec::new(),
-            groups: Vec::new(),
-            quiet: Vec::new(),
-            templates: TemplateChanges::default(),
-            position: None,
-            dedup: self.engine.settings.dedup,
-            now,
-        }
+        Commit::empty(self.engine.settings.dedup, now)
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     group::{Group, GroupKey, Groups, StreamContext, group_name},
     judge,
     line::Line,
-    mine::{Change, Miner},
+    mine::{self, Change, Miner},
     sift::{GroupSift, Sifter, Verdict},
     taught::{Sieved, Taught},
     window::{OpenWindow, Seen, TemplateStat},
@@ -64,6 +64,8 @@ pub struct Noted<'a> {
     pub line: &'a Line<'a>,
     /// Its template.
     pub template: TemplateId,
+    /// The message's variable parts.
+    pub values: &'a [mine::Value],
     /// What the rules said.
     pub verdict: &'a Verdict,
     /// How surprising the detectors find it by itself, in [0, 1].
@@ -135,12 +137,13 @@ impl Engine {
         let known =
             carried.templates.iter().map(|row| row.id).chain(carried.aliases.iter().map(|alias| alias.id));
         let next_id = known.map(|id| id.0 + 1).max().unwrap_or(1);
+        let groups = carried.groups.into_iter().map(|group| restored_group(group, &settings)).collect();
         let mut engine = Engine {
             settings,
             sifter,
             ids: Arc::new(AtomicU64::new(next_id)),
             miners: FxHashMap::default(),
-            groups: carried.groups.into_iter().map(restored_group).collect(),
+            groups,
             open_templates: 0,
             learnt_bytes: 0,
             next_due: Timestamp::MAX,
@@ -188,7 +191,7 @@ impl Engine {
 
     /// Takes a group back that was given up or is of an earlier run.
     pub fn restore_group(&mut self, group: position::Group, memory: &[MemoryRow]) {
-        let (key, mut group) = restored_group(group);
+        let (key, mut group) = restored_group(group, &self.settings);
         memory.iter().for_each(|row| group.detect.restore(row));
         self.groups.insert(key.clone(), group);
         self.weigh(&key);
@@ -215,7 +218,7 @@ impl Engine {
     /// What the lines of a label set have in common; to be kept by the caller.
     pub fn context(&self, tenant: i64, labels: Labels) -> StreamContext {
         let group = self.group_of(tenant, &labels);
-        StreamContext { tenant, group, rules: self.sifter.stream_rules(&labels), labels }
+        StreamContext { tenant, group, rules: self.sifter.stream_rules(&labels), is_bare: false, labels }
     }
 
     /// Takes lines of one stream that arrived together; `seq` numbers arrivals.
@@ -227,7 +230,7 @@ impl Engine {
         watch: &mut impl Watch,
     ) {
         self.miner(context.tenant);
-        let group = self.groups.get_or_new(&context.group);
+        let group = self.groups.get_or_new(&context.group, &self.settings.detect);
         let Some(miner) = self.miners.get_mut(&context.tenant) else { return };
         if seq <= group.seq {
             return; // analysed before a restart, together with a window already committed
@@ -342,6 +345,13 @@ impl Engine {
         Some(Closed { key, window: open, told, recovered, exhibit, counts, seen, carried, memory })
     }
 
+    /// Ends the learning of every group: what they have seen so far was given as normal.
+    pub fn finish_learning(&mut self, now: Timestamp) {
+        for (_, group) in self.groups.iter_mut() {
+            group.detect.finish_learning(now);
+        }
+    }
+
     /// The groups in which an urgent rule spoke and may be written at `now`.
     pub fn urgent(&self, now: Timestamp) -> Vec<GroupKey> {
         let interval = self.settings.urgent_interval;
@@ -412,7 +422,10 @@ impl Reader<'_> {
     fn read(&mut self, received: Received<'_>, arrival: Timestamp, watch: &mut impl Watch) -> bool {
         /// Values of a line that are counted in the window.
         const COUNTED: usize = 8;
-        let envelope = envelope::open(received.line);
+        let envelope = match self.context.is_bare {
+            true => envelope::bare(received.line),
+            false => envelope::open(received.line),
+        };
         let observation = self.miner.observe(&envelope.message, received.timestamp);
         let (template, change) = (observation.template, observation.change);
         let found: SmallVec<[_; COUNTED]> = observation.values.iter().copied().collect();
@@ -456,7 +469,7 @@ impl Reader<'_> {
             };
             surprise = self.detect.line(detect, &sighting);
         }
-        watch.line(&Noted { line: &line, template, verdict: &verdict, surprise });
+        watch.line(&Noted { line: &line, template, values: &found, verdict: &verdict, surprise });
         verdict.urgent
     }
 }
@@ -466,11 +479,11 @@ fn host<'a>(group: &'a str, envelope: &'a Envelope<'_>) -> &'a str {
     if group.is_empty() { envelope.host.as_deref().unwrap_or_default() } else { group }
 }
 
-fn restored_group(group: position::Group) -> (GroupKey, Group) {
+fn restored_group(group: position::Group, settings: &Settings) -> (GroupKey, Group) {
     let sift = serde_json::from_slice(&group.state).unwrap_or_else(|error| {
         // Thresholds start over; positions and findings are unaffected.
         tracing::warn!(group = group.name, %error, "carried rule state could not be read, starting afresh");
         GroupSift::default()
     });
-    ((group.tenant, group.name), Group { seq: group.seq, sift, ..Group::default() })
+    ((group.tenant, group.name), Group { seq: group.seq, sift, ..Group::new(&settings.detect) })
 }

@@ -16,6 +16,7 @@ pub mod ground;
 pub mod knowledge;
 pub mod line;
 pub mod mine;
+pub mod review;
 pub mod sift;
 pub mod step;
 pub mod taught;

@@ -94,11 +94,6 @@ impl Engine {
         quiet
     }
 
-    /// Ends the learning of every group: the lines so far were given as normal.
-    pub fn finish_learning(&mut self, now: Timestamp) {
-        self.groups.iter_mut().for_each(|(_, group)| group.detect.finish_learning(now));
-    }
-
     /// Notes how much memory a group has come to take.
     pub(super) fn weigh(&mut self, key: &GroupKey) {
         let Some(group) = self.groups.get_mut(key) else { return };

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod analyze;
 mod auth;
 mod clients;
 mod contract;

@@ -4,6 +4,7 @@
 //! and real lines. Memory is bounded, deterministic, and written row by row with the window that changed it; after a
 //! crash the window's lines are read again from there.
 
+pub mod pack;
 pub mod parameter;
 pub mod sequence;
 
@@ -17,7 +18,6 @@ mod late;
 mod learning;
 mod memory;
 mod novelty;
-mod pack;
 mod profile;
 mod rates;
 mod settings;
@@ -89,10 +89,17 @@ pub struct GroupDetect {
     novelty: novelty::Novelty,
     drift: drift::Drift,
     parameter: parameter::Parameters,
+    sequence: sequence::Detector,
     returns: Vec<Return>,
 }
 
 impl GroupDetect {
+    /// Nothing seen, nothing learnt.
+    pub fn new(settings: &Settings) -> Self {
+        let sequence = sequence::Detector::new(settings.sequence.clone());
+        GroupDetect { sequence, ..GroupDetect::default() }
+    }
+
     /// Whether a line came so much later or earlier than is usual here that it says nothing about now.
     pub fn is_late(&mut self, settings: &Settings, event: Timestamp, received: Timestamp) -> bool {
         self.skew.is_late(settings.settle, event, received)
@@ -102,7 +109,7 @@ impl GroupDetect {
     pub fn line(&mut self, settings: &Settings, sighting: &Sighting<'_>) -> f32 {
         self.late.line(sighting);
         self.silence.line(sighting);
-        let value = self.parameter.line(&settings.parameter, sighting);
+        let value = self.parameter.line(&settings.parameter, sighting).max(self.sequence.line(sighting));
         match sighting.change {
             mine::Change::New => {
                 value.max(self.novelty.surprise(&sighting.line.envelope.message, sighting.level) as f32)
@@ -119,6 +126,7 @@ impl GroupDetect {
         let mut evidence = self.frequency.close(closing, &late, is_learning);
         evidence.extend(self.novelty.close(closing, &late));
         evidence.extend(self.parameter.close(&closing.settings.parameter, closing));
+        evidence.extend(self.sequence.close(closing, is_learning));
         let (silent, returns) = self.silence.close(closing, is_learning);
         evidence.extend(silent);
         self.returns.extend(returns);
@@ -179,6 +187,7 @@ impl GroupDetect {
         self.novelty.save(&mut rows);
         self.drift.save(&mut rows);
         self.parameter.save(&mut rows);
+        self.sequence.save(&mut rows);
         rows
     }
 
@@ -202,7 +211,7 @@ impl GroupDetect {
             Part::Novelty => self.novelty.restore(state),
             Part::Drift => self.drift.restore(row.key, state),
             Part::Parameter | Part::Trees => self.parameter.restore(row),
-            Part::Session | Part::Sequence => {}
+            Part::Session | Part::Sequence => self.sequence.restore(row),
         }
     }
 }

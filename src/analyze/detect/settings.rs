@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::parameter;
+use super::{parameter, sequence};
 
 /// Settings of all detectors.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Settings {
     pub max_bytes: usize,
     /// Unusual values.
     pub parameter: parameter::Settings,
+    /// Sessions that go another way than usual.
+    pub sequence: sequence::Settings,
 }
 
 /// The names of the detectors, with how much each counts unless told otherwise.
@@ -60,6 +62,7 @@ impl Default for Settings {
             max_templates: 2_000,
             max_bytes: 64 << 20,
             parameter: parameter::Settings::default(),
+            sequence: sequence::Settings::default(),
         }
     }
 }

@@ -4,9 +4,11 @@
 //! model is away the window waits or ends as failed, and what the rules found stands either way.
 
 mod budget;
+mod estimate;
 mod settings;
 mod talk;
 
+pub use estimate::{Estimate, Estimator};
 pub use settings::Settings;
 pub use talk::TalkError;
 

@@ -132,6 +132,10 @@ impl GroupSift {
         };
         verdict.hit = true;
         verdict.severity = verdict.severity.max(Some(Severity::Info));
+        verdict.standing = verdict.standing.max(rule.thresholds.iter().map(|known| known.severity).max());
+        if verdict.source.is_none() {
+            verdict.source = hit.fields.get(Field::Ip).filter(|text| is_address(text)).map(Box::from);
+        }
         verdict.rules.push(hit.rule);
         if verdict.source_ip.is_none() {
             verdict.source_ip = hit.fields.get(Field::Ip).map(str::to_owned);
@@ -246,6 +250,12 @@ fn repeated(message: &str) -> (&str, u64) {
         Some((rest.trim_start().strip_suffix(']')?, count.parse::<u64>().ok()?.min(MAX_REPEAT)))
     };
     read().unwrap_or((message, 1))
+}
+
+/// Whether a text has the form of an address: programs also log names, and octets with zeros in front.
+fn is_address(text: &str) -> bool {
+    text.contains(['.', ':'])
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'))
 }
 
 fn exhibit(line: &Line<'_>, rule: &Rule) -> Exhibit {

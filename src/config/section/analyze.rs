@@ -8,7 +8,7 @@ use super::{Context, put};
 use crate::{
     analyze::{
         Settings,
-        detect::{self, DETECTORS, parameter},
+        detect::{self, DETECTORS, parameter, sequence},
         mine::{self, MAX_WORDS},
     },
     config::value::{Size, Span},
@@ -45,6 +45,7 @@ struct RawDetect {
     threshold: Option<f64>,
     weights: Option<BTreeMap<String, f64>>,
     parameter: RawParameter,
+    sequence: RawSequence,
     learning: Option<Span>,
     learning_windows: Option<u64>,
     settle: Option<Span>,
@@ -53,6 +54,14 @@ struct RawDetect {
     silence: Option<Span>,
     max_templates: Option<Size>,
     max_bytes: Option<Size>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawSequence {
+    session_key: Option<String>,
+    idle: Option<Span>,
+    max_open: Option<Size>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -119,6 +128,19 @@ fn parameter(raw: &RawParameter, settings: &mut parameter::Settings, context: &m
     }
 }
 
+fn sequence(raw: RawSequence, settings: &mut sequence::Settings, context: &mut Context<'_>) {
+    put(&mut settings.idle, raw.idle);
+    put(&mut settings.max_open, raw.max_open);
+    context.positive("analyze.detect.sequence.max_open", settings.max_open as u64);
+    match raw.session_key.as_deref().map(regex::Regex::new).transpose() {
+        Ok(key) => settings.key = key,
+        Err(error) => {
+            let key = "analyze.detect.sequence.session_key";
+            context.wrong(key, error, "leave the key out, then sessions find themselves");
+        }
+    }
+}
+
 fn detect(raw: RawDetect, settings: &mut detect::Settings, context: &mut Context<'_>) {
     put(&mut settings.enabled, raw.enabled);
     put(&mut settings.threshold, raw.threshold);
@@ -126,6 +148,7 @@ fn detect(raw: RawDetect, settings: &mut detect::Settings, context: &mut Context
         context.wrong("analyze.detect.threshold", "must be from 0 to 1", "leave the key out for the default");
     }
     parameter(&raw.parameter, &mut settings.parameter, context);
+    sequence(raw.sequence, &mut settings.sequence, context);
     put(&mut settings.learning, raw.learning);
     put(&mut settings.learning_windows, raw.learning_windows);
     put(&mut settings.settle, raw.settle);

@@ -19,6 +19,12 @@ pub struct Detector {
     sessions: Sessions,
 }
 
+impl Default for Detector {
+    fn default() -> Self {
+        Detector::new(Settings::default())
+    }
+}
+
 impl Detector {
     /// Nothing seen, nothing learnt.
     pub fn new(settings: Settings) -> Self {
