@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::{
     engine::{Closed, TemplateChanges},
     group::GroupKey,
+    quiet::Quiet,
     step::Analyzer,
-    taught::Sieved,
+    taught::{Marks, Told},
     window::OpenWindow,
 };
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
 pub struct Commit {
     windows: Vec<ClosedWindow>,
     groups: Vec<ClosedGroup>,
+    quiet: Vec<Quiet>,
     templates: TemplateChanges,
     position: Option<u64>,
     dedup: std::time::Duration,
@@ -39,9 +41,8 @@ pub struct Commit {
 struct ClosedWindow {
     draft: WindowDraft,
     source: Source,
-    told: Sieved,
-    /// What is over: fingerprints, each with the time that was said.
-    recovered: Vec<(String, Timestamp)>,
+    findings: Vec<FindingDraft>,
+    marks: Marks,
 }
 
 /// A group whose window is closed, and what that window adds to the templates.
@@ -50,6 +51,7 @@ struct ClosedGroup {
     counts: Vec<(TemplateId, u64, Timestamp)>,
     seen: Vec<(TemplateId, bool)>,
     memory: Vec<MemoryRow>,
+    over: Vec<(String, Timestamp)>,
 }
 
 /// What a commit did.
@@ -65,18 +67,15 @@ impl Commit {
         for closed in &self.windows {
             let id = window::put(tx, &closed.draft)?;
             written.windows.push((closed.draft.tenant, id, closed.draft.state));
-            for (id, applied) in closed.told.write(tx, &closed.source, self.dedup, self.now)? {
+            let ClosedWindow { source, findings, marks, .. } = closed;
+            for (id, applied) in marks.write(tx, source, findings, (self.dedup, self.now))? {
                 written.findings.push((closed.draft.tenant, id, applied));
-            }
-            for (fingerprint, at) in &closed.recovered {
-                let over = finding::recover(tx, closed.draft.tenant, fingerprint, *at, self.now)?;
-                written.recovered.extend(over.into_iter().map(|finding| (closed.draft.tenant, finding)));
             }
         }
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
         alias::put(tx, &self.templates.merged)?;
-        for ClosedGroup { position, counts, seen, memory } in &self.groups {
+        for ClosedGroup { position, counts, seen, memory, over } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
@@ -84,6 +83,16 @@ impl Commit {
             }
             position::set_group(tx, position, self.now)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
+            for (fingerprint, at) in over {
+                let over = finding::recover(tx, position.tenant, fingerprint, *at, self.now)?;
+                written.recovered.extend(over.into_iter().map(|finding| (position.tenant, finding)));
+            }
+        }
+        for Quiet { source, findings, marks, memory } in &self.quiet {
+            memory::put(tx, source.tenant, &source.group, memory)?;
+            for (id, applied) in marks.write(tx, source, findings, (self.dedup, self.now))? {
+                written.findings.push((source.tenant, id, applied));
+            }
         }
         template::remove(tx, &self.templates.evicted)?;
         if let Some(seq) = self.position {
@@ -99,14 +108,14 @@ impl Analyzer {
         let mut commit = self.empty_commit(now);
         for key in keys {
             let Some(closed) = self.engine.close(key, self.read, now) else { continue };
-            let Closed { key, window, told, recovered, exhibit, counts, seen, carried, memory } = closed;
-            let state = closing_state(&window, &told.findings, self.engine.settings.ask_model);
-            let mut ended = closed_window(&key, &window, told, state, now);
-            ended.recovered = recovered;
+            let Closed { key, window, findings, marks, exhibit, counts, seen, carried, memory, over } =
+                closed;
+            let state = closing_state(&window, &findings, self.engine.settings.ask_model);
+            let mut ended = closed_window(&key, &window, (findings, marks), state, now);
             ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
             commit.windows.push(ended);
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
-            commit.groups.push(ClosedGroup { position, counts, seen, memory });
+            commit.groups.push(ClosedGroup { position, counts, seen, memory, over });
         }
         commit.templates = self.engine.template_changes();
         commit.position = Some(self.engine.settled(self.read));
@@ -127,6 +136,16 @@ impl Analyzer {
                 self.metrics.observe_urgent(now.since(since));
             }
         }
+        self.write(commit)
+    }
+
+    /// Writes what is to be said of groups that say nothing themselves.
+    pub(super) fn write_quiet(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let quiet = self.engine.tick(self.read, now);
+        if quiet.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit { quiet, ..self.empty_commit(now) };
         self.write(commit)
     }
 
@@ -186,6 +205,7 @@ impl Analyzer {
         Commit {
             windows: Vec::new(),
             groups: Vec::new(),
+            quiet: Vec::new(),
             templates: TemplateChanges::default(),
             position: None,
             dedup: self.engine.settings.dedup,
@@ -205,7 +225,7 @@ fn closing_state(open: &OpenWindow, findings: &[FindingDraft], ask_model: bool) 
 fn closed_window(
     key: &GroupKey,
     open: &OpenWindow,
-    told: Sieved,
+    (findings, marks): Told,
     state: WindowState,
     now: Timestamp,
 ) -> ClosedWindow {
@@ -219,7 +239,7 @@ fn closed_window(
         lines: open.lines,
         suspicious: open.suspicious,
         templates: open.templates.len() as u64,
-        severity: told.findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
+        severity: findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
         state,
         exhibit: None,
     };
@@ -234,7 +254,7 @@ fn closed_window(
             suspicious: open.suspicious,
         },
     };
-    ClosedWindow { draft, source, told, recovered: Vec::new() }
+    ClosedWindow { draft, source, findings, marks }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::{
     Settings,
-    detect::{Closing, Sighting},
+    detect::{self, Closing, GroupDetect, Sighting},
     digest,
     exhibit::Exhibit,
     group::{Group, GroupKey, Groups, StreamContext, group_name},
@@ -21,7 +21,7 @@ use super::{
     line::Line,
     mine::{Change, Miner},
     sift::{GroupSift, Sifter, Verdict},
-    taught::{Sieved, Taught},
+    taught::{Marks, Taught, Told},
     window::{OpenWindow, Seen, TemplateStat},
 };
 use crate::{
@@ -87,9 +87,9 @@ pub struct Closed {
     /// What it counted.
     pub window: OpenWindow,
     /// What is to be told.
-    pub told: Sieved,
-    /// What is over: fingerprints, each with the time that was said.
-    pub recovered: Vec<(String, Timestamp)>,
+    pub findings: Vec<FindingDraft>,
+    /// What was taught about that.
+    pub marks: Marks,
     /// What a model would be shown; made where one is configured and there is something to say.
     pub exhibit: Option<Exhibit>,
     /// Lines by template, and the time of the last.
@@ -100,6 +100,8 @@ pub struct Closed {
     pub carried: Vec<u8>,
     /// What the detectors have learnt.
     pub memory: Vec<MemoryRow>,
+    /// Findings that are over, by their fingerprint, and when that was: what was missing is back.
+    pub over: Vec<(String, Timestamp)>,
 }
 
 /// What became of the templates since the last time.
@@ -118,12 +120,14 @@ pub struct Engine {
     pub(super) settings: Settings,
     pub(super) sifter: Arc<Sifter>,
     ids: Arc<AtomicU64>,
-    miners: FxHashMap<i64, Miner>,
+    pub(super) miners: FxHashMap<i64, Miner>,
     pub(super) groups: Groups,
     open_templates: usize,
+    /// Memory that everything takes that detectors have learnt.
+    pub(super) learnt_bytes: usize,
     /// No window is due before this time.
     next_due: Timestamp,
-    taught: Arc<Taught>,
+    pub(super) taught: Arc<Taught>,
 }
 
 impl Engine {
@@ -140,6 +144,7 @@ impl Engine {
             miners: FxHashMap::default(),
             groups: carried.groups.into_iter().map(restored_group).collect(),
             open_templates: 0,
+            learnt_bytes: 0,
             next_due: Timestamp::MAX,
             taught: Arc::default(),
         };
@@ -158,6 +163,8 @@ impl Engine {
                 group.detect.restore(&row);
             }
         }
+        let keys: Vec<GroupKey> = engine.groups.iter().map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| engine.weigh(key));
         engine
     }
 
@@ -185,19 +192,26 @@ impl Engine {
     pub fn restore_group(&mut self, group: position::Group, memory: &[MemoryRow]) {
         let (key, mut group) = restored_group(group);
         memory.iter().for_each(|row| group.detect.restore(row));
-        self.groups.insert(key, group);
+        self.groups.insert(key.clone(), group);
+        self.weigh(&key);
     }
 
     /// Gives up a group that has no open window; what it carries is its owner's to keep or forget.
     pub fn forget(&mut self, key: &GroupKey) {
         if !self.is_open(key) {
+            let learnt = self.groups.get(key).map_or(0, |group| group.learnt_bytes);
+            self.learnt_bytes = self.learnt_bytes.saturating_sub(learnt);
             self.groups.remove(key);
         }
     }
 
     /// Gives up the groups silent for longest when there are too many. What they carry must have been kept by now.
     pub fn evict(&mut self) {
-        self.groups.evict(self.settings.max_groups);
+        let max_bytes = self.settings.detect.max_bytes;
+        if self.groups.len() > self.settings.max_groups || self.learnt_bytes > max_bytes {
+            self.groups.evict(self.settings.max_groups, max_bytes);
+            self.learnt_bytes = self.groups.values().map(|group| group.learnt_bytes).sum();
+        }
     }
 
     /// What the lines of a label set have in common; to be kept by the caller.
@@ -266,7 +280,9 @@ impl Engine {
 
     /// Whether the open windows together hold too much and should be closed early.
     pub fn is_overfull(&self) -> bool {
-        self.open_templates > self.settings.max_open_templates || self.has_too_many_groups()
+        self.open_templates > self.settings.max_open_templates
+            || self.learnt_bytes > self.settings.detect.max_bytes
+            || self.has_too_many_groups()
     }
 
     /// Whether more groups have an open window than may be in memory.
@@ -296,17 +312,13 @@ impl Engine {
                 resolve: &resolve,
             };
             let mut evidence = group.detect.close(&closing);
-            for piece in &mut evidence {
-                let shift = self.taught.threshold_shift(key.0, &key.1, piece.detector, &piece.subject);
-                piece.score = (piece.score - shift).clamp(0.0, 1.0);
-            }
+            self.taught.weigh(key.0, &key.1, &mut evidence);
             findings = judge::judge(findings, evidence, &closing);
         }
-        let told = self.taught.sieve(key.0, findings, now);
-        let findings = &told.findings;
+        let (findings, marks) = self.taught.sieve(key.0, findings, now);
         let is_telling = !findings.is_empty() || open.is_suspicious();
         let exhibit = (self.settings.ask_model && is_telling)
-            .then(|| digest::exhibit(&key.1, &open, findings, &text_of));
+            .then(|| digest::exhibit(&key.1, &open, &findings, &text_of));
         let counts = open.templates.iter().map(|(id, stat)| (resolve(*id), stat.count, stat.last)).collect();
         let spoken: BTreeSet<&str> = findings.iter().flat_map(FindingDraft::templates).collect();
         let is_spoken_of =
@@ -319,17 +331,14 @@ impl Engine {
         group.urgent_since = None;
         let carried = serde_json::to_vec(&group.sift).unwrap_or_default();
         let memory = group.detect.save();
-        Some(Closed {
-            key: key.clone(),
-            window: open,
-            told,
-            recovered,
-            exhibit,
-            counts,
-            seen,
-            carried,
-            memory,
-        })
+        let returns = group.detect.take_returns().into_iter();
+        let over = returns
+            .map(|back| (judge::fingerprint(detect::SILENCE, &key.1, &back.subject), back.at))
+            .chain(recovered)
+            .collect();
+        self.weigh(key);
+        let key = key.clone();
+        Some(Closed { key, window: open, findings, marks, exhibit, counts, seen, carried, memory, over })
     }
 
     /// The groups in which an urgent rule spoke and may be written at `now`.
@@ -349,7 +358,7 @@ impl Engine {
         &mut self,
         key: &GroupKey,
         now: Timestamp,
-    ) -> Option<(&OpenWindow, Sieved, Option<Timestamp>)> {
+    ) -> Option<(&OpenWindow, Told, Option<Timestamp>)> {
         let group = self.groups.get_mut(key)?;
         let miner = self.miners.get(&key.0);
         let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
@@ -393,7 +402,7 @@ struct Reader<'a> {
     context: &'a StreamContext,
     sift: &'a mut GroupSift,
     window: &'a mut OpenWindow,
-    detect: &'a mut super::detect::GroupDetect,
+    detect: &'a mut GroupDetect,
     settings: &'a Settings,
 }
 

@@ -23,6 +23,8 @@ pub struct Group {
     pub sift: GroupSift,
     /// What the detectors have learnt.
     pub detect: GroupDetect,
+    /// The memory that takes, when it was last weighed.
+    pub learnt_bytes: usize,
     /// The open window, if lines came since the last one was closed.
     pub window: Option<OpenWindow>,
     /// An urgent finding waits to be written since the arrival of this push.
@@ -68,24 +70,35 @@ impl Groups {
         self.by_name.len()
     }
 
-    /// Makes room when there are more than `max`: gives up those without an open window that were silent for longest,
-    /// and a few more than needed, so that this is not done for each new name.
-    pub fn evict(&mut self, max: usize) {
-        if self.len() <= max {
+    /// Makes room when there are more than `max`, or when what was learnt of them takes more than `max_bytes`: gives up
+    /// those without an open window that were silent for longest, and a few more than needed, so that this is not done
+    /// for each new name.
+    pub fn evict(&mut self, max: usize, max_bytes: usize) {
+        let mut bytes: usize = self.values().map(|group| group.learnt_bytes).sum();
+        if self.len() <= max && bytes <= max_bytes {
             return;
         }
         let idle = self.by_name.iter().filter(|(_, group)| group.window.is_none());
-        let mut idle: Vec<(u64, GroupKey)> = idle.map(|(key, group)| (group.seq, key.clone())).collect();
+        let mut idle: Vec<(u64, GroupKey, usize)> =
+            idle.map(|(key, group)| (group.seq, key.clone(), group.learnt_bytes)).collect();
         idle.sort_unstable();
-        let surplus = self.len() - (max - max / 16);
-        for (_, key) in idle.into_iter().take(surplus) {
+        for (_, key, learnt) in idle {
+            if self.len() <= max - max / 16 && bytes <= max_bytes - max_bytes / 16 {
+                break;
+            }
             self.by_name.remove(&key);
+            bytes = bytes.saturating_sub(learnt);
         }
     }
 
     /// Every group with its name, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&GroupKey, &Group)> {
         self.by_name.iter()
+    }
+
+    /// Every group with its name, to be changed; in no particular order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&GroupKey, &mut Group)> {
+        self.by_name.iter_mut()
     }
 
     /// Every group, in no particular order.
@@ -133,9 +146,9 @@ mod tests {
             group.seq = n;
             group.window = (n == 3).then(|| OpenWindow::open(n, Timestamp::default()));
         }
-        groups.evict(40);
+        groups.evict(40, usize::MAX);
         assert_eq!(groups.len(), 40, "as many as are allowed");
-        groups.evict(32);
+        groups.evict(32, usize::MAX);
         assert_eq!(groups.len(), 30, "a sixteenth below the limit");
         for (name, is_kept) in [("h0", false), ("h3", true), ("h10", false), ("h11", true), ("h39", true)] {
             assert_eq!(groups.get(&key(name)).is_some(), is_kept, "{name}");

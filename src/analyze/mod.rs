@@ -24,6 +24,7 @@ pub mod window;
 mod commit;
 mod group;
 mod judge;
+mod quiet;
 mod settings;
 
 pub use settings::Settings;

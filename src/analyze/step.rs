@@ -47,6 +47,8 @@ const SWEEP_GROUPS: usize = 1_000;
 const GATHER: Duration = Duration::from_millis(50);
 /// How often due windows are looked for while nothing arrives.
 const IDLE_TICK: Duration = Duration::from_millis(500);
+/// How often groups are looked at that say nothing.
+const QUIET_TICK: Duration = Duration::from_secs(15);
 
 /// Whether there is more to do right now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,8 @@ pub struct Analyzer {
     pub(super) saved: u64,
     /// A commit that could not be written yet; nothing else happens before it is.
     pub(super) unwritten: Option<Arc<Commit>>,
+    /// When groups without lines are looked at next.
+    next_tick: Timestamp,
 }
 
 impl Analyzer {
@@ -118,6 +122,7 @@ impl Analyzer {
             read,
             saved: read,
             unwritten: None,
+            next_tick: Timestamp::MIN,
         })
     }
 
@@ -149,6 +154,10 @@ impl Analyzer {
         self.metrics.observe_lag(Duration::ZERO);
         self.save_position(now)?;
         self.forget_silent(now)?;
+        if now >= self.next_tick {
+            self.next_tick = now.plus(QUIET_TICK);
+            self.write_quiet(now)?;
+        }
         Ok(Progress::Idle)
     }
 

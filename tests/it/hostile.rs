@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{Answer, FakeService, TestServer, fake::Recorded, send, server::stream, wait_for},
-    story::{brute_force, grave_finding_about},
+    story::brute_force,
 };
 
 const LINES: &str = include_str!("../fixtures/hostile.txt");
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Every kind of secret that lines and notes hold: the text around it and what must not leave.
 const SECRETS: [(&str, &str); 9] = [
@@ -219,6 +219,14 @@ fn no_hostile_line_hides_lowers_or_invents_anything_and_no_secret_leaves() {
     wait_for_windows(&alone, &["rules_only"]);
     wait_for_windows(&server, &["analysed", "failed"]);
 
+    let count = |field: &str| -> u64 {
+        all(&server, "windows", "").iter().filter_map(|window| window["model"][field].as_u64()).sum()
+    };
+    assert!(
+        count("claims") > 4 * LINES.lines().count() as u64
+            && count("dropped") > 2 * LINES.lines().count() as u64
+    );
+
     let (expected, found) = (by_fingerprint(&alone), by_fingerprint(&server));
     assert!(expected.len() >= LINES.lines().count(), "every host was attacked");
     for (fingerprint, before) in &expected {
@@ -255,9 +263,16 @@ fn check_questions(server: &TestServer, model: &FakeService) {
     let asked: Vec<String> = model.requests().iter().filter(|r| !is_screening(r)).map(question).collect();
     assert!(asked.len() >= LINES.lines().count(), "{} questions", asked.len());
     assert!(asked.iter().any(|text| text.contains("⟦RELATED") && text.contains(" visits with ")));
+    for mask in ["[secret]", "[cookie]", "[card]", "[email]", "[private-key]", "[hash]"] {
+        assert!(asked.iter().any(|text| text.contains(mask)), "{mask} shows that the line was there");
+    }
     assert!(asked.iter().any(|text| text.contains("Note \"sshd here\"")));
     assert!(asked.iter().any(|text| text.contains("Note \"h000 and h001\"")));
-    let finding = grave_finding_about(server, &ip(0), PATIENCE);
+    let is_attack = |finding: &Value| {
+        finding["source_ips"] == json!([ip(0)])
+            && ["high", "critical"].iter().any(|name| finding["severity"] == *name)
+    };
+    let finding = all(server, "findings", "").into_iter().find(is_attack).expect("the first attack");
     let named: Vec<&Value> = finding["notes"].as_array().unwrap().iter().map(|note| &note["title"]).collect();
     assert!(named.contains(&&json!("sshd here")) && named.contains(&&json!("h000 and h001")), "{finding:#}");
 

@@ -68,8 +68,8 @@ impl Default for RelatedSettings {
             span: Duration::from_secs(15 * 60),
             max_lines: 12,
             max_tokens: 1_000,
-            // About 50 ms of one core, so that a small machine does not feel it.
-            max_scan_bytes: 32 << 20,
+            // Once per question to the model, well under a second of one core on a slow machine.
+            max_scan_bytes: 16 << 20,
         }
     }
 }

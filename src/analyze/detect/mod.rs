@@ -26,11 +26,12 @@ mod tail;
 mod watch;
 mod words;
 
+pub use drift::NAME as DRIFT;
 pub use ensemble::combine;
 pub use evidence::Evidence;
 pub use memory::Part;
 pub use settings::{DETECTORS, Settings};
-pub use silence::{EVERYTHING, Return, Tick};
+pub use silence::{EVERYTHING, NAME as SILENCE, Return, THIS_HOST, Tick};
 
 use crate::{
     analyze::{line::Line, mine, window::OpenWindow},
@@ -172,6 +173,13 @@ impl GroupDetect {
         self.silence.save(&mut rows);
         self.novelty.save(&mut rows);
         self.drift.save(&mut rows);
+        rows
+    }
+
+    /// What ticks changed since the last call: the other detectors learn from lines only.
+    pub fn save_silence(&mut self) -> Vec<MemoryRow> {
+        let mut rows = Vec::new();
+        self.silence.save(&mut rows);
         rows
     }
 

@@ -25,7 +25,8 @@ pub struct Settings {
     pub silence: Duration,
     /// Templates whose rate is remembered per group; the least recently seen goes first.
     pub max_templates: usize,
-    /// Memory for what all groups have learnt; groups not heard for longest are forgotten first.
+    /// Memory for what detectors have learnt of all groups; those silent for longest wait in the store until they speak
+    /// again.
     pub max_bytes: usize,
 }
 
@@ -53,7 +54,7 @@ impl Default for Settings {
             spike_ratio: 3.0,
             silence: Duration::from_secs(600),
             max_templates: 2_000,
-            max_bytes: 32 << 20,
+            max_bytes: 64 << 20,
         }
     }
 }

@@ -27,6 +27,8 @@ use crate::{
 pub const NAME: &str = "silence";
 /// The subject of evidence that every host has fallen silent; the same for every group that says it.
 pub const EVERYTHING: &str = "every host silent";
+/// The subject of evidence that a host has fallen silent.
+pub const THIS_HOST: &str = "host silent";
 /// The key of the group itself; templates are numbered from 1, streams have the highest bit.
 const HOST: u64 = 0;
 const STREAM: u64 = 1 << 63;
@@ -276,7 +278,7 @@ impl Silence {
 
 fn subject(key: u64, kind: Kind) -> String {
     match kind {
-        Kind::Host => "host silent".to_owned(),
+        Kind::Host => THIS_HOST.to_owned(),
         Kind::Stream => format!("stream silent {key:016x}"),
         Kind::Template => format!("missing {key}"),
     }

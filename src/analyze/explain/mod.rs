@@ -311,11 +311,11 @@ impl Explainer {
                 End::Postponed { due, error } => window::postpone(tx, id, *due, error)?,
             }
             // What is normal for people is normal whoever speaks of it.
-            let told = Taught::read(tx)?.sieve(tenant, outcome.findings, now);
+            let (findings, marks) = Taught::read(tx)?.sieve(tenant, outcome.findings, now);
             // What only the model has found is a finding like any other: its templates are no daily life.
-            let spoken = told.findings.iter().flat_map(FindingDraft::templates).map(str::to_owned);
+            let spoken = findings.iter().flat_map(FindingDraft::templates).map(str::to_owned);
             template::flag(tx, tenant, &spoken.collect())?;
-            let applied = told.write(tx, &source, dedup, now)?;
+            let applied = marks.write(tx, &source, &findings, (dedup, now))?;
             for (id, _) in &applied {
                 finding::note_down(tx, id, &outcome.notes)?;
             }

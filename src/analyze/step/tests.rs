@@ -306,3 +306,34 @@ fn a_host_silent_for_a_month_is_forgotten() {
     assert!(!analyzer.engine.has(&(1, "gone".to_owned())));
     assert_eq!(windows(&store).len(), 2, "what was found stays");
 }
+
+#[test]
+fn a_host_that_stops_is_told_once_with_its_last_line_and_resolved_when_it_is_back() {
+    let store = testing::store();
+    let hour = Duration::from_secs(3_600);
+    let learnt = |settings: &mut Settings| settings.detect.learning = hour;
+    let mut watching = analyzer(&store, learnt);
+    let minute = |analyzer: &mut Analyzer, hash: u128| {
+        send(&store, hash, &ordinary("vps1", 3));
+        run_until_idle(analyzer);
+        store.clock.advance(Duration::from_secs(61));
+        run_until_idle(analyzer);
+    };
+    (1..=180).for_each(|n| minute(&mut watching, n));
+    assert!(findings(&store).is_empty());
+    for _ in 0..60 {
+        store.clock.advance(Duration::from_secs(61));
+        run_until_idle(&mut watching);
+    }
+    let told = findings(&store);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].severity, told[0].category), (Severity::Medium, crate::model::Category::Anomaly));
+    assert!(told[0].evidence[0].line.starts_with("worker finished job"), "{told:?}");
+    // A restart does not tell it again.
+    let mut again = analyzer(&store, learnt);
+    store.clock.advance(Duration::from_secs(1_000));
+    run_until_idle(&mut again);
+    assert_eq!((findings(&store).len(), findings(&store)[0].count), (1, told[0].count));
+    (300..=330).for_each(|n| minute(&mut again, n));
+    assert_eq!(findings(&store)[0].status, crate::model::FindingStatus::Resolved);
+}

@@ -15,6 +15,7 @@ pub use normal::{Normals, Subject};
 pub use shape::Shape;
 
 use crate::{
+    analyze::detect::{Evidence, SILENCE},
     model::{FindingDraft, FindingId, Maintenance, Origin, Selector, Severity, Timestamp},
     store::{
         Connection, StoreError, Transaction, feedback,
@@ -38,28 +39,29 @@ pub struct Taught {
     maintenance: Vec<(i64, Selector, Maintenance)>,
 }
 
-/// The findings of a window after what was taught is taken into account.
+/// What was taught about the findings of a window: to be written with them.
 #[derive(Clone, Debug, Default)]
-pub struct Sieved {
-    /// What is to be stored.
-    pub findings: Vec<FindingDraft>,
-    /// Of these the fingerprints of what was seen during maintenance.
+pub struct Marks {
+    /// The fingerprints of what was seen during maintenance.
     pub muted: BTreeSet<String>,
     /// How many findings each normal has hidden.
     pub hidden: BTreeMap<String, u64>,
 }
 
-impl Sieved {
-    /// Writes the findings with their marks, and counts what was hidden. Writing it again changes nothing.
+/// Findings to be told, and what was taught about them.
+pub type Told = (Vec<FindingDraft>, Marks);
+
+impl Marks {
+    /// Writes findings with their marks, and counts what was hidden. Writing it again changes nothing.
     pub fn write(
         &self,
         tx: &Transaction<'_>,
         source: &Source,
-        dedup: Duration,
-        now: Timestamp,
+        findings: &[FindingDraft],
+        (dedup, now): (Duration, Timestamp),
     ) -> Result<Vec<(FindingId, Applied)>, StoreError> {
-        let applied = finding::apply(tx, source, &self.findings, dedup, now)?;
-        for ((id, applied), draft) in applied.iter().zip(&self.findings) {
+        let applied = finding::apply(tx, source, findings, dedup, now)?;
+        for ((id, applied), draft) in applied.iter().zip(findings) {
             finding::mute(tx, id, *applied, self.muted.contains(&draft.fingerprint))?;
         }
         for (normal, findings) in &self.hidden {
@@ -104,30 +106,41 @@ impl Taught {
         (sum as f64 * SHIFT_STEP).clamp(SHIFT_LEAST, SHIFT_MOST)
     }
 
-    /// Leaves out what is normal and what detectors made during maintenance; names what is to be muted.
-    pub fn sieve(&self, tenant: i64, drafts: Vec<FindingDraft>, now: Timestamp) -> Sieved {
-        let mut sieved = Sieved::default();
+    /// Weighs evidence by what people have said of its like.
+    pub fn weigh(&self, tenant: i64, group: &str, evidence: &mut [Evidence]) {
+        for piece in evidence {
+            let shift = self.threshold_shift(tenant, group, piece.detector, &piece.subject);
+            piece.score = (piece.score - shift).clamp(0.0, 1.0);
+        }
+    }
+
+    /// Leaves out what is normal and what detectors made during maintenance; marks what is to be muted.
+    pub fn sieve(&self, tenant: i64, drafts: Vec<FindingDraft>, now: Timestamp) -> Told {
+        let (mut findings, mut marks) = (Vec::with_capacity(drafts.len()), Marks::default());
         for draft in drafts {
             if let Some(normal) = self.normals.hide(tenant, &draft, now) {
-                *sieved.hidden.entry(normal.to_owned()).or_default() += 1;
+                *marks.hidden.entry(normal.to_owned()).or_default() += 1;
                 continue;
             }
-            if self.is_maintained(tenant, &draft) && draft.severity < Severity::Critical {
+            if self.is_maintained(tenant, &draft, now) && draft.severity < Severity::Critical {
                 if draft.origin.iter().all(|origin| matches!(origin, Origin::Detector { .. })) {
                     continue;
                 }
-                sieved.muted.insert(draft.fingerprint.clone());
+                marks.muted.insert(draft.fingerprint.clone());
             }
-            sieved.findings.push(draft);
+            findings.push(draft);
         }
-        sieved
+        (findings, marks)
     }
 
-    /// Whether work was being done on all streams that show the finding, when its last line was written.
-    fn is_maintained(&self, tenant: i64, draft: &FindingDraft) -> bool {
+    /// Whether work was being done on all streams that show the finding: when its last line was written, or, where the
+    /// finding is that none comes, now.
+    fn is_maintained(&self, tenant: i64, draft: &FindingDraft, now: Timestamp) -> bool {
+        let silence = Origin::Detector { name: SILENCE.to_owned() };
+        let at = if draft.origin.contains(&silence) { now } else { draft.last_seen };
         self.maintenance.iter().any(|(owner, selector, window)| {
             *owner == tenant
-                && window.contains(draft.last_seen)
+                && window.contains(at)
                 && !draft.evidence.is_empty()
                 && draft.evidence.iter().all(|line| selector.matches(&line.stream))
         })
@@ -187,8 +200,8 @@ mod tests {
         let rule = || Origin::Rule { id: "r".to_owned() };
         let detector = || Origin::Detector { name: "frequency".to_owned() };
         let check = |tenant, draft: FindingDraft, stored: usize, muted: usize| {
-            let sieved = maintained().sieve(tenant, vec![draft], NOW);
-            assert_eq!((sieved.findings.len(), sieved.muted.len()), (stored, muted));
+            let (findings, marks) = maintained().sieve(tenant, vec![draft], NOW);
+            assert_eq!((findings.len(), marks.muted.len()), (stored, muted));
         };
         check(1, draft(Severity::High, rule()), 1, 1);
         check(1, draft(Severity::Critical, rule()), 1, 0);
