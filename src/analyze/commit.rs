@@ -10,7 +10,7 @@ use super::{
     group::GroupKey,
     quiet::Quiet,
     step::Analyzer,
-    taught::{Marks, Told},
+    taught::Sieved,
     window::OpenWindow,
 };
 use crate::{
@@ -41,8 +41,9 @@ pub struct Commit {
 struct ClosedWindow {
     draft: WindowDraft,
     source: Source,
-    findings: Vec<FindingDraft>,
-    marks: Marks,
+    told: Sieved,
+    /// What is over: fingerprints, each with the time that was said.
+    recovered: Vec<(String, Timestamp)>,
 }
 
 /// A group whose window is closed, and what that window adds to the templates.
@@ -51,7 +52,6 @@ struct ClosedGroup {
     counts: Vec<(TemplateId, u64, Timestamp)>,
     seen: Vec<(TemplateId, bool)>,
     memory: Vec<MemoryRow>,
-    over: Vec<(String, Timestamp)>,
 }
 
 /// What a commit did.
@@ -67,15 +67,18 @@ impl Commit {
         for closed in &self.windows {
             let id = window::put(tx, &closed.draft)?;
             written.windows.push((closed.draft.tenant, id, closed.draft.state));
-            let ClosedWindow { source, findings, marks, .. } = closed;
-            for (id, applied) in marks.write(tx, source, findings, (self.dedup, self.now))? {
+            for (id, applied) in closed.told.write(tx, &closed.source, self.dedup, self.now)? {
                 written.findings.push((closed.draft.tenant, id, applied));
+            }
+            for (fingerprint, at) in &closed.recovered {
+                let over = finding::recover(tx, closed.draft.tenant, fingerprint, *at, self.now)?;
+                written.recovered.extend(over.into_iter().map(|finding| (closed.draft.tenant, finding)));
             }
         }
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
         alias::put(tx, &self.templates.merged)?;
-        for ClosedGroup { position, counts, seen, memory, over } in &self.groups {
+        for ClosedGroup { position, counts, seen, memory } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
@@ -83,14 +86,10 @@ impl Commit {
             }
             position::set_group(tx, position, self.now)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
-            for (fingerprint, at) in over {
-                let over = finding::recover(tx, position.tenant, fingerprint, *at, self.now)?;
-                written.recovered.extend(over.into_iter().map(|finding| (position.tenant, finding)));
-            }
         }
-        for Quiet { source, findings, marks, memory } in &self.quiet {
+        for Quiet { source, told, memory } in &self.quiet {
             memory::put(tx, source.tenant, &source.group, memory)?;
-            for (id, applied) in marks.write(tx, source, findings, (self.dedup, self.now))? {
+            for (id, applied) in told.write(tx, source, self.dedup, self.now)? {
                 written.findings.push((source.tenant, id, applied));
             }
         }
@@ -108,14 +107,14 @@ impl Analyzer {
         let mut commit = self.empty_commit(now);
         for key in keys {
             let Some(closed) = self.engine.close(key, self.read, now) else { continue };
-            let Closed { key, window, findings, marks, exhibit, counts, seen, carried, memory, over } =
-                closed;
-            let state = closing_state(&window, &findings, self.engine.settings.ask_model);
-            let mut ended = closed_window(&key, &window, (findings, marks), state, now);
+            let Closed { key, window, told, recovered, exhibit, counts, seen, carried, memory } = closed;
+            let state = closing_state(&window, &told.findings, self.engine.settings.ask_model);
+            let mut ended = closed_window(&key, &window, told, state, now);
+            ended.recovered = recovered;
             ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
             commit.windows.push(ended);
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
-            commit.groups.push(ClosedGroup { position, counts, seen, memory, over });
+            commit.groups.push(ClosedGroup { position, counts, seen, memory });
         }
         commit.templates = self.engine.template_changes();
         commit.position = Some(self.engine.settled(self.read));
@@ -225,7 +224,7 @@ fn closing_state(open: &OpenWindow, findings: &[FindingDraft], ask_model: bool) 
 fn closed_window(
     key: &GroupKey,
     open: &OpenWindow,
-    (findings, marks): Told,
+    told: Sieved,
     state: WindowState,
     now: Timestamp,
 ) -> ClosedWindow {
@@ -239,7 +238,7 @@ fn closed_window(
         lines: open.lines,
         suspicious: open.suspicious,
         templates: open.templates.len() as u64,
-        severity: findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
+        severity: told.findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
         state,
         exhibit: None,
     };
@@ -254,7 +253,7 @@ fn closed_window(
             suspicious: open.suspicious,
         },
     };
-    ClosedWindow { draft, source, findings, marks }
+    ClosedWindow { draft, source, told, recovered: Vec::new() }
 }
 
 #[cfg(test)]

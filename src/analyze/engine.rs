@@ -21,7 +21,7 @@ use super::{
     line::Line,
     mine::{Change, Miner},
     sift::{GroupSift, Sifter, Verdict},
-    taught::{Marks, Taught, Told},
+    taught::{Sieved, Taught},
     window::{OpenWindow, Seen, TemplateStat},
 };
 use crate::{
@@ -87,9 +87,9 @@ pub struct Closed {
     /// What it counted.
     pub window: OpenWindow,
     /// What is to be told.
-    pub findings: Vec<FindingDraft>,
-    /// What was taught about that.
-    pub marks: Marks,
+    pub told: Sieved,
+    /// What is over: fingerprints, each with the time that was said.
+    pub recovered: Vec<(String, Timestamp)>,
     /// What a model would be shown; made where one is configured and there is something to say.
     pub exhibit: Option<Exhibit>,
     /// Lines by template, and the time of the last.
@@ -100,8 +100,6 @@ pub struct Closed {
     pub carried: Vec<u8>,
     /// What the detectors have learnt.
     pub memory: Vec<MemoryRow>,
-    /// Findings that are over, by their fingerprint, and when that was: what was missing is back.
-    pub over: Vec<(String, Timestamp)>,
 }
 
 /// What became of the templates since the last time.
@@ -315,30 +313,30 @@ impl Engine {
             self.taught.weigh(key.0, &key.1, &mut evidence);
             findings = judge::judge(findings, evidence, &closing);
         }
-        let (findings, marks) = self.taught.sieve(key.0, findings, now);
+        let told = self.taught.sieve(key.0, findings, now);
+        let findings = &told.findings;
         let is_telling = !findings.is_empty() || open.is_suspicious();
         let exhibit = (self.settings.ask_model && is_telling)
-            .then(|| digest::exhibit(&key.1, &open, &findings, &text_of));
+            .then(|| digest::exhibit(&key.1, &open, findings, &text_of));
         let counts = open.templates.iter().map(|(id, stat)| (resolve(*id), stat.count, stat.last)).collect();
         let spoken: BTreeSet<&str> = findings.iter().flat_map(FindingDraft::templates).collect();
         let is_spoken_of =
             |id| !spoken.is_empty() && text_of(id).is_some_and(|t| spoken.contains(t.as_str()));
         let flagged = |(id, stat): (&TemplateId, &TemplateStat)| stat.severity.is_some() || is_spoken_of(*id);
         let seen = open.templates.iter().map(|entry| (resolve(*entry.0), flagged(entry))).collect();
-        let recovered = group.sift.take_recoveries();
+        let mut recovered = group.sift.take_recoveries();
         group.sift.end_window(now);
         group.seq = seq;
         group.urgent_since = None;
         let carried = serde_json::to_vec(&group.sift).unwrap_or_default();
         let memory = group.detect.save();
         let returns = group.detect.take_returns().into_iter();
-        let over = returns
-            .map(|back| (judge::fingerprint(detect::SILENCE, &key.1, &back.subject), back.at))
-            .chain(recovered)
-            .collect();
+        recovered.extend(
+            returns.map(|back| (judge::fingerprint(detect::SILENCE, &key.1, &back.subject), back.at)),
+        );
         self.weigh(key);
         let key = key.clone();
-        Some(Closed { key, window: open, findings, marks, exhibit, counts, seen, carried, memory, over })
+        Some(Closed { key, window: open, told, recovered, exhibit, counts, seen, carried, memory })
     }
 
     /// The groups in which an urgent rule spoke and may be written at `now`.
@@ -358,7 +356,7 @@ impl Engine {
         &mut self,
         key: &GroupKey,
         now: Timestamp,
-    ) -> Option<(&OpenWindow, Told, Option<Timestamp>)> {
+    ) -> Option<(&OpenWindow, Sieved, Option<Timestamp>)> {
         let group = self.groups.get_mut(key)?;
         let miner = self.miners.get(&key.0);
         let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());

@@ -7,7 +7,7 @@ use super::{
     engine::Engine,
     group::{Group, GroupKey},
     judge,
-    taught::Marks,
+    taught::Sieved,
     window::OpenWindow,
 };
 use crate::{
@@ -23,9 +23,7 @@ pub struct Quiet {
     /// The group, and under which name what it adds to findings is booked.
     pub source: Source,
     /// What is to be told.
-    pub findings: Vec<FindingDraft>,
-    /// What was taught about that.
-    pub marks: Marks,
+    pub told: Sieved,
     /// What its detectors have learnt.
     pub memory: Vec<MemoryRow>,
 }
@@ -91,10 +89,15 @@ impl Engine {
             };
             self.taught.weigh(key.0, &key.1, &mut evidence);
             let findings = judge::judge(Vec::new(), evidence, &closing);
-            let (findings, marks) = self.taught.sieve(key.0, findings, now);
-            quiet.push(Quiet { source: source(key, seq, &findings, now), findings, marks, memory });
+            let source = source(key, seq, &findings, now);
+            quiet.push(Quiet { source, told: self.taught.sieve(key.0, findings, now), memory });
         }
         quiet
+    }
+
+    /// Ends the learning of every group: the lines so far were given as normal.
+    pub fn finish_learning(&mut self, now: Timestamp) {
+        self.groups.iter_mut().for_each(|(_, group)| group.detect.finish_learning(now));
     }
 
     /// Notes how much memory a group has come to take.
@@ -162,7 +165,7 @@ mod tests {
             for _ in 0..minutes {
                 self.now = self.now.plus(Duration::from_secs(60));
                 for key in self.engine.due(self.now) {
-                    told.extend(self.engine.close(&key, self.seq, self.now).unwrap().findings);
+                    told.extend(self.engine.close(&key, self.seq, self.now).unwrap().told.findings);
                 }
                 self.seq += 1;
                 for (index, host) in (0..).zip(hosts) {
@@ -173,7 +176,7 @@ mod tests {
                     self.engine.take(&context, (self.seq, self.now), [line], &mut ());
                 }
                 told.extend(
-                    self.engine.tick(self.seq, self.now).into_iter().flat_map(|quiet| quiet.findings),
+                    self.engine.tick(self.seq, self.now).into_iter().flat_map(|quiet| quiet.told.findings),
                 );
             }
             told
@@ -189,6 +192,20 @@ mod tests {
         assert_eq!(told[0].fingerprint, "anomaly/silence/b/host silent");
         assert_eq!(told[0].title, "no line has come for 10 min, usually one comes every 60 s on b");
         assert_eq!(told[0].evidence[0].line, "session opened for the usual user");
+    }
+
+    #[test]
+    fn after_training_detectors_speak_at_once() {
+        let burst = |is_trained: bool| {
+            let mut hosts = Hosts::new();
+            hosts.minutes(60, &["a"]);
+            if is_trained {
+                hosts.engine.finish_learning(hosts.now);
+            }
+            hosts.minutes(1, &["a"; 400]);
+            hosts.minutes(2, &["a"]).len()
+        };
+        assert_eq!((burst(false), burst(true)), (0, 1));
     }
 
     #[test]

@@ -66,11 +66,11 @@ pub struct Analyzer {
     clock: Clock,
     pub(super) engine: Engine,
     streams: FxHashMap<StreamId, Arc<StreamContext>>,
+    /// Silent groups are not looked for before this time.
+    next_sweep: Timestamp,
     /// Says when something was taught.
     changes: broadcast::Receiver<Change>,
     is_taught_stale: bool,
-    /// Silent groups are not looked for before this time.
-    next_sweep: Timestamp,
     /// The last block taken into windows.
     pub(super) read: u64,
     /// The position as committed.
@@ -116,9 +116,9 @@ impl Analyzer {
             metrics,
             clock,
             streams: FxHashMap::default(),
+            next_sweep: Timestamp::MIN,
             changes,
             is_taught_stale: false,
-            next_sweep: Timestamp::MIN,
             read,
             saved: read,
             unwritten: None,

@@ -5,6 +5,7 @@
 //! crash the window's lines are read again from there.
 
 pub mod parameter;
+pub mod sequence;
 
 mod adwin;
 mod count;
@@ -87,6 +88,7 @@ pub struct GroupDetect {
     silence: silence::Silence,
     novelty: novelty::Novelty,
     drift: drift::Drift,
+    parameter: parameter::Parameters,
     returns: Vec<Return>,
 }
 
@@ -97,14 +99,15 @@ impl GroupDetect {
     }
 
     /// Takes a line; says how surprising it is by itself, in [0, 1].
-    pub fn line(&mut self, _settings: &Settings, sighting: &Sighting<'_>) -> f32 {
+    pub fn line(&mut self, settings: &Settings, sighting: &Sighting<'_>) -> f32 {
         self.late.line(sighting);
         self.silence.line(sighting);
+        let value = self.parameter.line(&settings.parameter, sighting);
         match sighting.change {
             mine::Change::New => {
-                self.novelty.surprise(&sighting.line.envelope.message, sighting.level) as f32
+                value.max(self.novelty.surprise(&sighting.line.envelope.message, sighting.level) as f32)
             }
-            _ => 0.0,
+            _ => value,
         }
     }
 
@@ -115,6 +118,7 @@ impl GroupDetect {
         self.skew.close(closing.now);
         let mut evidence = self.frequency.close(closing, &late, is_learning);
         evidence.extend(self.novelty.close(closing, &late));
+        evidence.extend(self.parameter.close(&closing.settings.parameter, closing));
         let (silent, returns) = self.silence.close(closing, is_learning);
         evidence.extend(silent);
         self.returns.extend(returns);
@@ -157,11 +161,12 @@ impl GroupDetect {
     /// Ends the learning: the lines so far were given as normal.
     pub fn finish_learning(&mut self, now: Timestamp) {
         self.learning.finish(now);
+        self.parameter.finish_learning();
     }
 
     /// Memory taken, roughly, in bytes.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.frequency.bytes() + self.silence.bytes()
+        size_of::<Self>() + self.frequency.bytes() + self.silence.bytes() + self.parameter.bytes()
     }
 
     /// What changed since the last call.
@@ -173,6 +178,7 @@ impl GroupDetect {
         self.silence.save(&mut rows);
         self.novelty.save(&mut rows);
         self.drift.save(&mut rows);
+        self.parameter.save(&mut rows);
         rows
     }
 
@@ -195,7 +201,8 @@ impl GroupDetect {
             Part::Silence => self.silence.restore(row.key, state),
             Part::Novelty => self.novelty.restore(state),
             Part::Drift => self.drift.restore(row.key, state),
-            Part::Parameter | Part::Trees | Part::Session | Part::Sequence => {}
+            Part::Parameter | Part::Trees => self.parameter.restore(row),
+            Part::Session | Part::Sequence => {}
         }
     }
 }

@@ -183,9 +183,9 @@ impl Explainer {
         let Some(name) = self.store.streams().tenant_of(tenant) else { return Ok(Context::default()) };
         let streams = self.store.streams().of_tenant(&name);
         let (settings, group_by) = (self.settings.context.clone(), self.settings.group_by.clone());
-        let exhibit = exhibit.clone();
+        let (exhibit, now) = (exhibit.clone(), self.clock.now());
         let gathering = self.store.read(move |conn| {
-            let around = Surroundings { tenant, streams: &streams, group_by: &group_by };
+            let around = Surroundings { tenant, streams: &streams, group_by: &group_by, now };
             context::gather(conn, &around, &exhibit, &settings)
         });
         match gathering.await {
@@ -311,11 +311,11 @@ impl Explainer {
                 End::Postponed { due, error } => window::postpone(tx, id, *due, error)?,
             }
             // What is normal for people is normal whoever speaks of it.
-            let (findings, marks) = Taught::read(tx)?.sieve(tenant, outcome.findings, now);
+            let told = Taught::read(tx)?.sieve(source.tenant, outcome.findings, now);
             // What only the model has found is a finding like any other: its templates are no daily life.
-            let spoken = findings.iter().flat_map(FindingDraft::templates).map(str::to_owned);
+            let spoken = told.findings.iter().flat_map(FindingDraft::templates).map(str::to_owned);
             template::flag(tx, tenant, &spoken.collect())?;
-            let applied = marks.write(tx, &source, &findings, (dedup, now))?;
+            let applied = told.write(tx, &source, dedup, now)?;
             for (id, _) in &applied {
                 finding::note_down(tx, id, &outcome.notes)?;
             }

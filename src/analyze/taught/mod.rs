@@ -39,29 +39,28 @@ pub struct Taught {
     maintenance: Vec<(i64, Selector, Maintenance)>,
 }
 
-/// What was taught about the findings of a window: to be written with them.
+/// The findings of a window after what was taught is taken into account.
 #[derive(Clone, Debug, Default)]
-pub struct Marks {
-    /// The fingerprints of what was seen during maintenance.
+pub struct Sieved {
+    /// What is to be stored.
+    pub findings: Vec<FindingDraft>,
+    /// Of these the fingerprints of what was seen during maintenance.
     pub muted: BTreeSet<String>,
     /// How many findings each normal has hidden.
     pub hidden: BTreeMap<String, u64>,
 }
 
-/// Findings to be told, and what was taught about them.
-pub type Told = (Vec<FindingDraft>, Marks);
-
-impl Marks {
-    /// Writes findings with their marks, and counts what was hidden. Writing it again changes nothing.
+impl Sieved {
+    /// Writes the findings with their marks, and counts what was hidden. Writing it again changes nothing.
     pub fn write(
         &self,
         tx: &Transaction<'_>,
         source: &Source,
-        findings: &[FindingDraft],
-        (dedup, now): (Duration, Timestamp),
+        dedup: Duration,
+        now: Timestamp,
     ) -> Result<Vec<(FindingId, Applied)>, StoreError> {
-        let applied = finding::apply(tx, source, findings, dedup, now)?;
-        for ((id, applied), draft) in applied.iter().zip(findings) {
+        let applied = finding::apply(tx, source, &self.findings, dedup, now)?;
+        for ((id, applied), draft) in applied.iter().zip(&self.findings) {
             finding::mute(tx, id, *applied, self.muted.contains(&draft.fingerprint))?;
         }
         for (normal, findings) in &self.hidden {
@@ -114,23 +113,23 @@ impl Taught {
         }
     }
 
-    /// Leaves out what is normal and what detectors made during maintenance; marks what is to be muted.
-    pub fn sieve(&self, tenant: i64, drafts: Vec<FindingDraft>, now: Timestamp) -> Told {
-        let (mut findings, mut marks) = (Vec::with_capacity(drafts.len()), Marks::default());
+    /// Leaves out what is normal and what detectors made during maintenance; names what is to be muted.
+    pub fn sieve(&self, tenant: i64, drafts: Vec<FindingDraft>, now: Timestamp) -> Sieved {
+        let mut sieved = Sieved::default();
         for draft in drafts {
             if let Some(normal) = self.normals.hide(tenant, &draft, now) {
-                *marks.hidden.entry(normal.to_owned()).or_default() += 1;
+                *sieved.hidden.entry(normal.to_owned()).or_default() += 1;
                 continue;
             }
             if self.is_maintained(tenant, &draft, now) && draft.severity < Severity::Critical {
                 if draft.origin.iter().all(|origin| matches!(origin, Origin::Detector { .. })) {
                     continue;
                 }
-                marks.muted.insert(draft.fingerprint.clone());
+                sieved.muted.insert(draft.fingerprint.clone());
             }
-            findings.push(draft);
+            sieved.findings.push(draft);
         }
-        (findings, marks)
+        sieved
     }
 
     /// Whether work was being done on all streams that show the finding: when its last line was written, or, where the
@@ -200,8 +199,8 @@ mod tests {
         let rule = || Origin::Rule { id: "r".to_owned() };
         let detector = || Origin::Detector { name: "frequency".to_owned() };
         let check = |tenant, draft: FindingDraft, stored: usize, muted: usize| {
-            let (findings, marks) = maintained().sieve(tenant, vec![draft], NOW);
-            assert_eq!((findings.len(), marks.muted.len()), (stored, muted));
+            let sieved = maintained().sieve(tenant, vec![draft], NOW);
+            assert_eq!((sieved.findings.len(), sieved.muted.len()), (stored, muted));
         };
         check(1, draft(Severity::High, rule()), 1, 1);
         check(1, draft(Severity::Critical, rule()), 1, 0);

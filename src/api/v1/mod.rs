@@ -2,6 +2,7 @@
 
 mod change;
 mod context;
+mod detectors;
 mod entries;
 mod feedback;
 mod finding;
@@ -54,6 +55,7 @@ pub fn routes(routes: Routes<Api>) -> Routes<Api> {
         .get("/api/v1/windows", windows::list)
         .get("/api/v1/streams", streams::list)
         .get("/api/v1/hosts", hosts::list)
+        .get("/api/v1/detectors", detectors::list)
         .get("/api/v1/entries", entries::list)
         .get("/api/v1/templates", templates::list)
         .get("/api/v1/knowledge", knowledge::list)

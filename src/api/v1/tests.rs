@@ -21,16 +21,18 @@ use crate::{
     },
     incident::{self, Correlator},
     model::{
-        Budget, Category, Entry, EvidenceLine, FindingDraft, FindingId, FindingWindow, Labels, ModelUse,
-        NoteDraft, Origin, PushBatch, Severity, StreamBatch, TemplateId, TenantId, Timestamp, WindowState,
+        Budget, Category, Entry, EvidenceLine, FindingDraft, FindingId, FindingWindow, Labels, Learning,
+        ModelUse, NoteDraft, Origin, PushBatch, Severity, StreamBatch, TemplateId, TenantId, Timestamp,
+        WindowState,
     },
     query::{About, Query},
     runtime::Clock,
     store::{
         Change, Store,
         finding::{self, Source},
+        memory::{self, MemoryRow},
         model_call::{self, ModelCall},
-        note,
+        note, position,
         template::{self, TemplateRow},
         window::{self, WindowDraft},
     },
@@ -190,6 +192,21 @@ fn seed(tx: &crate::store::Transaction<'_>) -> Result<(), crate::store::StoreErr
         }],
     )?;
     template::add_counts(tx, &[(TemplateId(1), 9, at(9))])?;
+    for (name, is_learning) in [("web-1", false), ("web-2", true)] {
+        let group = position::Group { tenant: 1, name: name.to_owned(), seq: 1, state: Vec::new() };
+        position::set_group(tx, &group, at(9))?;
+        let learning = Learning {
+            since: at(0),
+            ready_at: at(50),
+            is_learning,
+            observed_seconds: 60,
+            windows: 1,
+            seen_at: at(60),
+            relearnt_at: None,
+        };
+        let state = serde_json::to_vec(&learning).ok();
+        memory::put(tx, 1, name, &[MemoryRow { part: memory::LEARNING, key: 0, state }])?;
+    }
     note::add(tx, 1, &NoteDraft::new("Backups", "Run at night.").unwrap(), at(10))?;
     model_call::book(
         tx,
@@ -311,7 +328,7 @@ async fn live_answers_fit_their_schemas() {
         assert!(rows.is_none_or(|rows| !rows.is_empty()), "{path} shows no row to check");
         checked += 1;
     }
-    assert_eq!(checked, 18);
+    assert_eq!(checked, 19);
     let (_, error) = server.json("/api/v1/findings?x=1").await;
     assert_valid(&document, "Error", &error);
 }
@@ -397,6 +414,20 @@ async fn pages_follow_each_other_newest_first() {
     assert_eq!(second["findings"][0]["title"], "old <b>");
     assert_eq!(second["next_cursor"], Value::Null);
     assert_eq!(server.json(&format!("/api/v1/windows?cursor={cursor}")).await.0, 400);
+}
+
+#[tokio::test]
+async fn hosts_say_since_when_they_are_learnt_and_when_they_are_ready() {
+    let server = server().await;
+    let (_, first) = server.json("/api/v1/detectors?limit=1").await;
+    let expected = json!({
+        "group": "web-1", "since": at(0), "ready_at": at(50), "is_learning": false, "observed_seconds": 60,
+        "windows": 1, "seen_at": at(60), "relearnt_at": null,
+    });
+    assert_eq!(first["detectors"], json!([expected]));
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let (_, second) = server.json(&format!("/api/v1/detectors?limit=1&cursor={cursor}")).await;
+    assert_eq!((&second["detectors"][0]["group"], &second["next_cursor"]), (&json!("web-2"), &Value::Null));
 }
 
 #[tokio::test]
