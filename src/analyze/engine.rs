@@ -313,10 +313,7 @@ impl Engine {
                 resolve: &resolve,
             };
             let mut evidence = group.detect.close(&closing);
-            for piece in &mut evidence {
-                let shift = self.taught.threshold_shift(key.0, &key.1, piece.detector, &piece.subject);
-                piece.score = (piece.score - shift).clamp(0.0, 1.0);
-            }
+            self.taught.weigh(key.0, &key.1, &mut evidence);
             findings = judge::judge(findings, evidence, &closing);
         }
         let told = self.taught.sieve(key.0, findings, now);

@@ -87,6 +87,7 @@ impl Engine {
                 text_of: &text_of,
                 resolve: &|id| miner.map_or(id, |miner| miner.resolve(id)),
             };
+            self.taught.weigh(key.0, &key.1, &mut evidence);
             let findings = judge::judge(Vec::new(), evidence, &closing);
             let source = source(key, seq, &findings, now);
             quiet.push(Quiet { source, told: self.taught.sieve(key.0, findings, now), memory });

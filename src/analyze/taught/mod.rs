@@ -15,6 +15,7 @@ pub use normal::{Normals, Subject};
 pub use shape::Shape;
 
 use crate::{
+    analyze::detect::{Evidence, SILENCE},
     model::{FindingDraft, FindingId, Maintenance, Origin, Selector, Severity, Timestamp},
     store::{
         Connection, StoreError, Transaction, feedback,
@@ -104,6 +105,14 @@ impl Taught {
         (sum as f64 * SHIFT_STEP).clamp(SHIFT_LEAST, SHIFT_MOST)
     }
 
+    /// Weighs evidence by what people have said of its like.
+    pub fn weigh(&self, tenant: i64, group: &str, evidence: &mut [Evidence]) {
+        for piece in evidence {
+            let shift = self.threshold_shift(tenant, group, piece.detector, &piece.subject);
+            piece.score = (piece.score - shift).clamp(0.0, 1.0);
+        }
+    }
+
     /// Leaves out what is normal and what detectors made during maintenance; names what is to be muted.
     pub fn sieve(&self, tenant: i64, drafts: Vec<FindingDraft>, now: Timestamp) -> Sieved {
         let mut sieved = Sieved::default();
@@ -112,7 +121,7 @@ impl Taught {
                 *sieved.hidden.entry(normal.to_owned()).or_default() += 1;
                 continue;
             }
-            if self.is_maintained(tenant, &draft) && draft.severity < Severity::Critical {
+            if self.is_maintained(tenant, &draft, now) && draft.severity < Severity::Critical {
                 if draft.origin.iter().all(|origin| matches!(origin, Origin::Detector { .. })) {
                     continue;
                 }
@@ -123,11 +132,14 @@ impl Taught {
         sieved
     }
 
-    /// Whether work was being done on all streams that show the finding, when its last line was written.
-    fn is_maintained(&self, tenant: i64, draft: &FindingDraft) -> bool {
+    /// Whether work was being done on all streams that show the finding: when its last line was written, or, where the
+    /// finding is that none comes, now.
+    fn is_maintained(&self, tenant: i64, draft: &FindingDraft, now: Timestamp) -> bool {
+        let silence = Origin::Detector { name: SILENCE.to_owned() };
+        let at = if draft.origin.contains(&silence) { now } else { draft.last_seen };
         self.maintenance.iter().any(|(owner, selector, window)| {
             *owner == tenant
-                && window.contains(draft.last_seen)
+                && window.contains(at)
                 && !draft.evidence.is_empty()
                 && draft.evidence.iter().all(|line| selector.matches(&line.stream))
         })
