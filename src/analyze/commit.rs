@@ -8,13 +8,18 @@ use std::sync::Arc;
 use super::{
     engine::{Closed, TemplateChanges},
     group::GroupKey,
+    quiet::Quiet,
     step::Analyzer,
+    taught::Sieved,
     window::OpenWindow,
 };
 use crate::{
-    model::{FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId, WindowState},
+    model::{
+        Finding, FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId,
+        WindowState,
+    },
     store::{
-        Change, StoreError, Transaction,
+        Change, StoreError, Transaction, alias,
         finding::{self, Applied, Source},
         memory::{self, MemoryRow},
         position, template,
@@ -26,6 +31,7 @@ use crate::{
 pub struct Commit {
     windows: Vec<ClosedWindow>,
     groups: Vec<ClosedGroup>,
+    quiet: Vec<Quiet>,
     templates: TemplateChanges,
     position: Option<u64>,
     dedup: std::time::Duration,
@@ -35,7 +41,9 @@ pub struct Commit {
 struct ClosedWindow {
     draft: WindowDraft,
     source: Source,
-    findings: Vec<FindingDraft>,
+    told: Sieved,
+    /// What is over: fingerprints, each with the time that was said.
+    recovered: Vec<(String, Timestamp)>,
 }
 
 /// A group whose window is closed, and what that window adds to the templates.
@@ -50,28 +58,40 @@ struct ClosedGroup {
 struct Written {
     windows: Vec<(i64, WindowId, WindowState)>,
     findings: Vec<(i64, FindingId, Applied)>,
+    recovered: Vec<(i64, Finding)>,
 }
 
 impl Commit {
     fn write(&self, tx: &Transaction<'_>) -> Result<Written, StoreError> {
-        let mut written = Written { windows: Vec::new(), findings: Vec::new() };
+        let mut written = Written { windows: Vec::new(), findings: Vec::new(), recovered: Vec::new() };
         for closed in &self.windows {
             let id = window::put(tx, &closed.draft)?;
             written.windows.push((closed.draft.tenant, id, closed.draft.state));
-            for (id, applied) in finding::apply(tx, &closed.source, &closed.findings, self.dedup, self.now)? {
+            for (id, applied) in closed.told.write(tx, &closed.source, self.dedup, self.now)? {
                 written.findings.push((closed.draft.tenant, id, applied));
+            }
+            for (fingerprint, at) in &closed.recovered {
+                let over = finding::recover(tx, closed.draft.tenant, fingerprint, *at, self.now)?;
+                written.recovered.extend(over.into_iter().map(|finding| (closed.draft.tenant, finding)));
             }
         }
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
+        alias::put(tx, &self.templates.merged)?;
         for ClosedGroup { position, counts, seen, memory } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
                 template::count_windows(tx, seen, self.now)?;
             }
-            position::set_group(tx, position)?;
+            position::set_group(tx, position, self.now)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
+        }
+        for Quiet { source, told, memory } in &self.quiet {
+            memory::put(tx, source.tenant, &source.group, memory)?;
+            for (id, applied) in told.write(tx, source, self.dedup, self.now)? {
+                written.findings.push((source.tenant, id, applied));
+            }
         }
         template::remove(tx, &self.templates.evicted)?;
         if let Some(seq) = self.position {
@@ -87,9 +107,10 @@ impl Analyzer {
         let mut commit = self.empty_commit(now);
         for key in keys {
             let Some(closed) = self.engine.close(key, self.read, now) else { continue };
-            let Closed { key, window, findings, exhibit, counts, seen, carried, memory } = closed;
-            let state = closing_state(&window, &findings, self.engine.settings.ask_model);
-            let mut ended = closed_window(&key, &window, findings, state, now);
+            let Closed { key, window, told, recovered, exhibit, counts, seen, carried, memory } = closed;
+            let state = closing_state(&window, &told.findings, self.engine.settings.ask_model);
+            let mut ended = closed_window(&key, &window, told, state, now);
+            ended.recovered = recovered;
             ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
             commit.windows.push(ended);
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
@@ -108,12 +129,22 @@ impl Analyzer {
         }
         let mut commit = self.empty_commit(now);
         for key in keys {
-            let Some((open, findings, since)) = self.engine.early(&key, now) else { continue };
-            commit.windows.push(closed_window(&key, open, findings, WindowState::Open, now));
+            let Some((open, told, since)) = self.engine.early(&key, now) else { continue };
+            commit.windows.push(closed_window(&key, open, told, WindowState::Open, now));
             if let Some(since) = since {
                 self.metrics.observe_urgent(now.since(since));
             }
         }
+        self.write(commit)
+    }
+
+    /// Writes what is to be said of groups that say nothing themselves.
+    pub(super) fn write_quiet(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let quiet = self.engine.tick(self.read, now);
+        if quiet.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit { quiet, ..self.empty_commit(now) };
         self.write(commit)
     }
 
@@ -160,6 +191,12 @@ impl Analyzer {
             self.metrics.count_finding(applied == Applied::New);
             self.store.announce(Change::Finding { tenant, id });
         }
+        for (tenant, finding) in written.recovered {
+            if let Some(id) = finding.incident_id {
+                self.store.announce(Change::Incident { tenant, id });
+            }
+            self.store.announce(Change::Finding { tenant, id: finding.id });
+        }
         Ok(())
     }
 
@@ -167,6 +204,7 @@ impl Analyzer {
         Commit {
             windows: Vec::new(),
             groups: Vec::new(),
+            quiet: Vec::new(),
             templates: TemplateChanges::default(),
             position: None,
             dedup: self.engine.settings.dedup,
@@ -186,7 +224,7 @@ fn closing_state(open: &OpenWindow, findings: &[FindingDraft], ask_model: bool) 
 fn closed_window(
     key: &GroupKey,
     open: &OpenWindow,
-    findings: Vec<FindingDraft>,
+    told: Sieved,
     state: WindowState,
     now: Timestamp,
 ) -> ClosedWindow {
@@ -200,7 +238,7 @@ fn closed_window(
         lines: open.lines,
         suspicious: open.suspicious,
         templates: open.templates.len() as u64,
-        severity: findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
+        severity: told.findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
         state,
         exhibit: None,
     };
@@ -215,7 +253,7 @@ fn closed_window(
             suspicious: open.suspicious,
         },
     };
-    ClosedWindow { draft, source, findings }
+    ClosedWindow { draft, source, told, recovered: Vec::new() }
 }
 
 #[cfg(test)]

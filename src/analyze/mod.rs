@@ -13,15 +13,18 @@ pub mod engine;
 pub mod exhibit;
 pub mod explain;
 pub mod ground;
+pub mod knowledge;
 pub mod line;
 pub mod mine;
 pub mod sift;
 pub mod step;
+pub mod taught;
 pub mod window;
 
 mod commit;
 mod group;
 mod judge;
+mod quiet;
 mod settings;
 
 pub use settings::Settings;

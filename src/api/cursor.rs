@@ -5,7 +5,10 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{error::ApiError, params};
-use crate::model::{FindingId, StreamId, TemplateId, Timestamp, WindowId};
+use crate::{
+    model::{FindingId, IncidentId, NoteId, StreamId, TemplateId, Timestamp, WindowId},
+    query::GroupName,
+};
 
 /// A place in a list that can be written into a cursor.
 pub trait Place: Sized {
@@ -47,6 +50,18 @@ impl Place for (Timestamp, FindingId) {
     }
 }
 
+impl Place for (Timestamp, IncidentId) {
+    const LIST: &'static str = "incidents";
+
+    fn halves(&self) -> (i64, String) {
+        (self.0.as_nanos(), self.1.0.clone())
+    }
+
+    fn from_halves(number: i64, id: &str) -> Option<Self> {
+        Some((Timestamp::from_nanos(number), IncidentId(id.to_owned())))
+    }
+}
+
 impl Place for (u64, TemplateId) {
     const LIST: &'static str = "templates";
 
@@ -71,6 +86,18 @@ impl Place for WindowId {
     }
 }
 
+impl Place for NoteId {
+    const LIST: &'static str = "notes";
+
+    fn halves(&self) -> (i64, String) {
+        (self.0, String::new())
+    }
+
+    fn from_halves(number: i64, _: &str) -> Option<Self> {
+        Some(NoteId(number))
+    }
+}
+
 impl Place for StreamId {
     const LIST: &'static str = "streams";
 
@@ -80,6 +107,18 @@ impl Place for StreamId {
 
     fn from_halves(number: i64, _: &str) -> Option<Self> {
         u64::try_from(number).ok().map(StreamId)
+    }
+}
+
+impl Place for GroupName {
+    const LIST: &'static str = "groups";
+
+    fn halves(&self) -> (i64, String) {
+        (0, self.0.clone())
+    }
+
+    fn from_halves(_: i64, id: &str) -> Option<Self> {
+        Some(GroupName(id.to_owned()))
     }
 }
 
@@ -94,6 +133,8 @@ mod tests {
         assert_eq!(read::<(Timestamp, FindingId)>(&text), Some(place));
         assert_eq!(read::<WindowId>(&text), None);
         assert_eq!(read::<WindowId>(&write(&WindowId(7))), Some(WindowId(7)));
+        let group = GroupName("web:1".into());
+        assert_eq!(read::<GroupName>(&write(&group)), Some(group));
         assert_eq!(read::<StreamId>(&write(&StreamId(9))), Some(StreamId(9)));
         for junk in ["", "!", "Zm9v", "ZmluZGluZ3M6eDp5"] {
             assert_eq!(read::<(Timestamp, FindingId)>(junk), None, "{junk}");

@@ -8,12 +8,14 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use crate::{
     analyze::{
         explain::Explainer,
+        knowledge::Librarian,
         sift::Sifter,
         step::{self, Analyzer},
     },
     api::{self, Readiness, auth},
     config::Settings,
     forward::{self, Forwarder},
+    incident::Correlator,
     ingest::Ingest,
     listen::{self, Bound},
     llm::{Model, Tier},
@@ -95,8 +97,10 @@ impl App {
             engines: &engines,
         };
         workshop.start_maintenance();
+        workshop.start_librarian();
         let model = workshop.start_explainer().await?;
         workshop.start_analysis(Sifter::new(rules)).await?;
+        workshop.start_correlation();
         workshop.start_forward().await?;
 
         let doors = Supervisor::default();
@@ -189,6 +193,13 @@ impl Workshop<'_> {
         self.engines.spawn("maintain", maintenance);
     }
 
+    /// The engine that reads the knowledge folder; without one it forgets the files of an earlier one and ends.
+    fn start_librarian(&self) {
+        let librarian =
+            Librarian::new(self.store.clone(), self.settings.knowledge.clone(), self.clock.clone());
+        self.engines.spawn("knowledge", librarian.run(self.engines.stop_token()));
+    }
+
     /// The engine that asks the model, where one is configured; says which model that is.
     async fn start_explainer(&self) -> Result<Option<String>, AppError> {
         let Some(configured) = &self.settings.llm else {
@@ -224,6 +235,17 @@ impl Workshop<'_> {
         let analyzer = restored.await.map_err(died)??;
         self.engines.spawn("analyze", step::run(analyzer, self.engines.stop_token()));
         Ok(())
+    }
+
+    /// The engine that joins findings into incidents.
+    fn start_correlation(&self) {
+        let correlator = Correlator::new(
+            self.store.clone(),
+            self.settings.incident.clone(),
+            self.clock.clone(),
+            self.metrics.incident.clone(),
+        );
+        self.engines.spawn("incident", correlator.run(self.engines.stop_token()));
     }
 
     async fn start_forward(&self) -> Result<(), AppError> {

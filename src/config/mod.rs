@@ -18,7 +18,7 @@ pub use keys::{Key, all as all_keys};
 pub use mistake::{Mistake, Mistakes};
 pub use section::log::{Format as LogFormat, Settings as LogSettings};
 
-use crate::{analyze, api, forward, ingest, listen, llm, redact, rules, store};
+use crate::{analyze, api, forward, incident, ingest, listen, llm, redact, rules, store};
 use mistake::Report;
 use tree::{Node, Origin};
 
@@ -37,12 +37,16 @@ pub struct Settings {
     pub rules: rules::Settings,
     /// Windows and what happens in them.
     pub analyze: analyze::Settings,
+    /// When findings belong together, and when they are over.
+    pub incident: incident::Settings,
     /// What is masked.
     pub redact: redact::Settings,
     /// The model; none when no provider is configured.
     pub llm: Option<llm::Settings>,
     /// How the model is asked, and how often.
     pub explain: analyze::explain::Settings,
+    /// The folder of the operator's notes.
+    pub knowledge: analyze::knowledge::Settings,
     /// The Loki everything is forwarded to, if any.
     pub forward: Option<forward::Settings>,
     /// Sigyn's own log.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Category, Labels, LineRef, NoteRef, Severity, TenantId, Timestamp};
+use super::{Category, IncidentId, Labels, LineRef, NoteRef, Severity, TenantId, Timestamp};
 
 /// Identity of a stored finding (a UUID, version 7: sortable by creation).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -209,6 +209,20 @@ pub struct Finding {
     /// The operator's notes the model was shown when it spoke of this.
     #[serde(default)]
     pub notes: Vec<NoteRef>,
+    /// The incident it belongs to; none until the correlation has come to it.
+    #[serde(default)]
+    pub incident_id: Option<IncidentId>,
+    /// Whether it was seen during maintenance only.
+    #[serde(default)]
+    pub muted: bool,
+}
+
+impl Finding {
+    /// What it is a case of, whatever the host: the first two parts of the fingerprint.
+    pub fn kind(&self) -> &str {
+        let end = self.fingerprint.match_indices('/').nth(1).map_or(self.fingerprint.len(), |(at, _)| at);
+        self.fingerprint.get(..end).unwrap_or_default()
+    }
 }
 
 mod nanos {
@@ -227,7 +241,7 @@ mod nanos {
     }
 }
 
-mod tenant {
+pub(super) mod tenant {
     use serde::{Deserialize, Deserializer};
 
     use crate::model::TenantId;

@@ -13,11 +13,15 @@ const SECTION_MAX: usize = 1_200;
 /// A heading begins a new section only after so many bytes: a text of headings alone makes few sections.
 const SECTION_MIN: usize = 240;
 
+/// Identity of a stored note; a number is never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NoteId(pub i64);
+
 /// A note as a finding names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoteRef {
-    /// Its number.
-    pub id: i64,
+    /// Identity.
+    pub id: NoteId,
     /// Its title at that time.
     pub title: String,
 }
@@ -25,8 +29,8 @@ pub struct NoteRef {
 /// A note as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
-    /// Its number.
-    pub id: i64,
+    /// Identity.
+    pub id: NoteId,
     /// The file of the knowledge folder it comes from; none for a note of the API.
     pub file: Option<String>,
     /// What it is about, in one line.
@@ -186,7 +190,7 @@ mod tests {
         let long = "x".repeat(NOTE_BODY_MAX + 1);
         for (title, body, expected) in [
             (" ", "text", BadNote::NoTitle),
-            (&long[..NOTE_TITLE_MAX + 1], "text", BadNote::LongTitle),
+            (long.as_str(), "text", BadNote::LongTitle),
             ("title", "\n", BadNote::NoBody),
             ("title", &long, BadNote::LongBody),
         ] {

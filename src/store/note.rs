@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{OptionalExtension, Row};
 
 use crate::{
-    model::{Note, NoteDraft, NoteRef, Timestamp},
+    model::{Note, NoteDraft, NoteId, NoteRef, Timestamp},
     store::{Connection, StoreError, Transaction},
 };
 
@@ -48,21 +48,21 @@ pub enum NoteChanged {
 }
 
 /// Notes a tenant sees, in order of number, after the given one.
-pub fn list(conn: &Connection, tenant: i64, after: i64, limit: usize) -> Result<Vec<Note>, StoreError> {
+pub fn list(conn: &Connection, tenant: i64, after: NoteId, limit: usize) -> Result<Vec<Note>, StoreError> {
     // Walks the primary key; there are few notes.
     let sql = format!(
         "SELECT {COLUMNS} FROM note WHERE tenant_id IN ({EVERY_TENANT}, ?1) AND id > ?2 ORDER BY id LIMIT ?3"
     );
     let mut statement = conn.prepare_cached(&sql)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map((tenant, after, limit), from_row)?;
+    let rows = statement.query_map((tenant, after.0, limit), from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// One note a tenant sees.
-pub fn get(conn: &Connection, tenant: i64, id: i64) -> Result<Option<Note>, StoreError> {
+pub fn get(conn: &Connection, tenant: i64, id: NoteId) -> Result<Option<Note>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM note WHERE tenant_id IN ({EVERY_TENANT}, ?1) AND id = ?2");
-    Ok(conn.prepare_cached(&sql)?.query_row((tenant, id), from_row).optional()?)
+    Ok(conn.prepare_cached(&sql)?.query_row((tenant, id.0), from_row).optional()?)
 }
 
 /// Writes a new note of a tenant.
@@ -85,7 +85,7 @@ pub fn add(
 pub fn replace(
     tx: &Transaction<'_>,
     tenant: i64,
-    id: i64,
+    id: NoteId,
     note: &NoteDraft,
     now: Timestamp,
 ) -> Result<NoteChanged, StoreError> {
@@ -100,7 +100,7 @@ pub fn replace(
 }
 
 /// Deletes a note.
-pub fn delete(tx: &Transaction<'_>, tenant: i64, id: i64) -> Result<NoteChanged, StoreError> {
+pub fn delete(tx: &Transaction<'_>, tenant: i64, id: NoteId) -> Result<NoteChanged, StoreError> {
     match get(tx, tenant, id)? {
         None => Ok(NoteChanged::Missing),
         Some(known) if known.file.is_some() => Ok(NoteChanged::IsFile),
@@ -120,7 +120,7 @@ pub fn sync_files(tx: &Transaction<'_>, files: &[NoteFile], now: Timestamp) -> R
     for NoteFile { name, note } in files {
         match stored.remove(name) {
             Some((_, title, body)) if title == note.title() && body == note.body() => continue,
-            Some((id, _, _)) => update(tx, id, note, now)?,
+            Some((id, _, _)) => update(tx, NoteId(id), note, now)?,
             None => {
                 insert(tx, EVERY_TENANT, Some(name), note, now)?;
             }
@@ -128,7 +128,7 @@ pub fn sync_files(tx: &Transaction<'_>, files: &[NoteFile], now: Timestamp) -> R
         changed += 1;
     }
     for (id, _, _) in stored.values() {
-        remove(tx, *id)?;
+        remove(tx, NoteId(*id))?;
         changed += 1;
     }
     Ok(changed)
@@ -175,7 +175,7 @@ pub fn search(conn: &Connection, query: &NoteQuery) -> Result<Vec<FoundNote>, St
     let mut statement = conn.prepare_cached(SQL)?;
     let limit = i64::try_from(CANDIDATES).unwrap_or(i64::MAX);
     let rows = statement.query_map((all.join(" OR "), query.tenant, limit), |row| {
-        let note = NoteRef { id: row.get(1)?, title: row.get(2)? };
+        let note = NoteRef { id: NoteId(row.get(1)?), title: row.get(2)? };
         Ok((row.get::<_, i64>(0)?, FoundNote { note, heading: row.get(3)?, text: row.get(4)? }))
     })?;
     let found: Vec<(i64, FoundNote)> = rows.collect::<Result<_, _>>()?;
@@ -194,7 +194,7 @@ const COLUMNS: &str = "id, file, title, body, created_ns, updated_ns";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Note> {
     Ok(Note {
-        id: row.get(0)?,
+        id: NoteId(row.get(0)?),
         file: row.get(1)?,
         title: row.get(2)?,
         body: row.get(3)?,
@@ -209,44 +209,44 @@ fn insert(
     file: Option<&str>,
     note: &NoteDraft,
     now: Timestamp,
-) -> Result<i64, StoreError> {
+) -> Result<NoteId, StoreError> {
     const SQL: &str = "INSERT INTO note (tenant_id, file, title, body, created_ns, updated_ns)
         VALUES (?1, ?2, ?3, ?4, ?5, ?5)";
     tx.prepare_cached(SQL)?.execute((tenant, file, note.title(), note.body(), now.as_nanos()))?;
-    let id = tx.last_insert_rowid();
+    let id = NoteId(tx.last_insert_rowid());
     insert_parts(tx, id, note)?;
     Ok(id)
 }
 
-fn update(tx: &Transaction<'_>, id: i64, note: &NoteDraft, now: Timestamp) -> Result<(), StoreError> {
+fn update(tx: &Transaction<'_>, id: NoteId, note: &NoteDraft, now: Timestamp) -> Result<(), StoreError> {
     const SQL: &str = "UPDATE note SET title = ?2, body = ?3, updated_ns = ?4 WHERE id = ?1";
-    tx.prepare_cached(SQL)?.execute((id, note.title(), note.body(), now.as_nanos()))?;
+    tx.prepare_cached(SQL)?.execute((id.0, note.title(), note.body(), now.as_nanos()))?;
     remove_parts(tx, id)?;
     insert_parts(tx, id, note)
 }
 
-fn remove(tx: &Transaction<'_>, id: i64) -> Result<(), StoreError> {
+fn remove(tx: &Transaction<'_>, id: NoteId) -> Result<(), StoreError> {
     remove_parts(tx, id)?;
-    tx.prepare_cached("DELETE FROM note WHERE id = ?1")?.execute([id])?;
+    tx.prepare_cached("DELETE FROM note WHERE id = ?1")?.execute([id.0])?;
     Ok(())
 }
 
-fn insert_parts(tx: &Transaction<'_>, id: i64, note: &NoteDraft) -> Result<(), StoreError> {
+fn insert_parts(tx: &Transaction<'_>, id: NoteId, note: &NoteDraft) -> Result<(), StoreError> {
     const PART: &str = "INSERT INTO note_part (note_id, heading, text) VALUES (?1, ?2, ?3)";
     const WORDS: &str = "INSERT INTO note_words (rowid, title, heading, text) VALUES (?1, ?2, ?3, ?4)";
     let (mut part, mut words) = (tx.prepare_cached(PART)?, tx.prepare_cached(WORDS)?);
     for section in note.sections() {
-        part.execute((id, &section.heading, &section.text))?;
+        part.execute((id.0, &section.heading, &section.text))?;
         let texts = (prepared(note.title()), prepared(&section.heading), prepared(&section.text));
         words.execute((tx.last_insert_rowid(), texts.0, texts.1, texts.2))?;
     }
     Ok(())
 }
 
-fn remove_parts(tx: &Transaction<'_>, id: i64) -> Result<(), StoreError> {
+fn remove_parts(tx: &Transaction<'_>, id: NoteId) -> Result<(), StoreError> {
     const WORDS: &str = "DELETE FROM note_words WHERE rowid IN (SELECT id FROM note_part WHERE note_id = ?1)";
-    tx.prepare_cached(WORDS)?.execute([id])?;
-    tx.prepare_cached("DELETE FROM note_part WHERE note_id = ?1")?.execute([id])?;
+    tx.prepare_cached(WORDS)?.execute([id.0])?;
+    tx.prepare_cached("DELETE FROM note_part WHERE note_id = ?1")?.execute([id.0])?;
     Ok(())
 }
 
@@ -313,7 +313,7 @@ mod tests {
         NoteDraft::new(title, body).unwrap()
     }
 
-    fn add(store: &TestStore, tenant: i64, title: &str, body: &str) -> i64 {
+    fn add(store: &TestStore, tenant: i64, title: &str, body: &str) -> NoteId {
         let note = draft(title, body);
         match store.write_blocking(move |tx| super::add(tx, tenant, &note, START)).unwrap() {
             NoteChanged::Done(note) => note.id,
@@ -356,7 +356,7 @@ mod tests {
         let file = NoteFile { name: "a.md".into(), note: draft("File", "nginx") };
         store.write_blocking(move |tx| sync_files(tx, &[file], START)).unwrap();
         assert_eq!(titles(&store, &["nginx"], &[]), ["Mine", "File"]);
-        let listed = store.read_blocking(|conn| list(conn, 1, 0, 9)).unwrap();
+        let listed = store.read_blocking(|conn| list(conn, 1, NoteId(0), 9)).unwrap();
         assert_eq!(listed.iter().map(|note| note.title.as_str()).collect::<Vec<_>>(), ["Mine", "File"]);
         let after = store.read_blocking(|conn| list(conn, 1, mine, 9)).unwrap();
         assert_eq!(after.len(), 1);
@@ -391,7 +391,7 @@ mod tests {
             store.write_blocking(move |tx| sync_files(tx, &files, START)).unwrap()
         };
         let ids = || {
-            let notes = store.read_blocking(|conn| list(conn, 1, 0, 9)).unwrap();
+            let notes = store.read_blocking(|conn| list(conn, 1, NoteId(0), 9)).unwrap();
             notes.into_iter().map(|note| (note.file.unwrap(), note.id)).collect::<Vec<_>>()
         };
         assert_eq!(sync(&[("a.md", "one"), ("b.md", "two")]), 2);

@@ -131,8 +131,8 @@ pub fn daily(conn: &Connection, tenant: i64, daily: Daily) -> Result<BTreeSet<St
     const SQL: &str = "SELECT text FROM template
         WHERE tenant_id = ?1 AND windows >= ?2 AND days >= ?3 AND is_flagged = 0";
     let mut statement = conn.prepare_cached(SQL)?;
-    let rows = statement
-        .query_map((tenant, daily.windows.cast_signed(), daily.days.cast_signed()), |row| row.get(0))?;
+    let least = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let rows = statement.query_map((tenant, least(daily.windows), least(daily.days)), |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -21,6 +21,8 @@ mod floors;
 mod forward;
 mod forward_engine;
 mod harness;
+mod hostile;
+mod incident;
 mod llm;
 mod metrics;
 mod otlp;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::LazyLock, time::Duration};
 
 use regex::Regex;
+use rustc_hash::FxHashMap;
 
 use super::{Context, Related, RelatedSettings, Surroundings};
 use crate::{
@@ -190,13 +191,15 @@ fn choose<'a>(
 ) -> Vec<Chosen<'a>> {
     let is_in_window =
         |at: Timestamp| exhibit.from.is_some_and(|from| from <= at) && exhibit.to.is_some_and(|to| at <= to);
+    let streams: FxHashMap<StreamId, &Labels> =
+        around.streams.iter().map(|info| (info.id, &info.labels)).collect();
     let mut chosen: Vec<Chosen<'a>> = Vec::new();
     for hit in found.hits.iter().filter(|hit| is_rare(found, needles, hit.needle)) {
         let Some((kind, word)) = needles.get(hit.needle) else { continue };
-        let Some(info) = around.streams.iter().find(|info| info.id == hit.stream) else { continue };
-        let group = group_name(&info.labels, around.group_by);
+        let Some(labels) = streams.get(&hit.stream).copied() else { continue };
+        let group = group_name(labels, around.group_by);
         if group != exhibit.group || !is_in_window(hit.timestamp) {
-            chosen.push(Chosen { hit, kind: *kind, word, labels: &info.labels, group });
+            chosen.push(Chosen { hit, kind: *kind, word, labels, group });
         }
     }
     // The most telling words first; of one word the latest lines, which stand nearest to what is asked about.
@@ -310,7 +313,8 @@ mod tests {
 
     fn context(bench: &Bench, settings: &RelatedSettings) -> Context {
         let group_by = ["host".to_owned()];
-        let around = Surroundings { tenant: 1, streams: &bench.streams, group_by: &group_by };
+        let now = crate::store::testing::START;
+        let around = Surroundings { tenant: 1, streams: &bench.streams, group_by: &group_by, now };
         let mut context = Context::default();
         bench.store.read_blocking(|conn| find(conn, &around, &window(), settings, &mut context)).unwrap();
         context

@@ -23,10 +23,12 @@ pub enum Part {
     Session = 9,
     /// What ended sessions looked like.
     Sequence = 10,
+    /// Daily courses of rates, and what the rates count windows and hours by.
+    Course = 20,
 }
 
 impl Part {
-    const ALL: [Part; 10] = [
+    const ALL: [Part; 11] = [
         Part::Learning,
         Part::Frequency,
         Part::Silence,
@@ -37,6 +39,7 @@ impl Part {
         Part::Trees,
         Part::Session,
         Part::Sequence,
+        Part::Course,
     ];
 
     /// The number in the database.
@@ -47,5 +50,19 @@ impl Part {
     /// The part of a number; `None` for one that a newer version wrote.
     pub fn from_number(number: u8) -> Option<Part> {
         Part::ALL.into_iter().find(|part| part.number() == number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_found_by_its_number_and_readers_know_that_of_learning() {
+        for part in Part::ALL {
+            assert_eq!(Part::from_number(part.number()), Some(part));
+        }
+        assert_eq!(Part::from_number(0), None);
+        assert_eq!(Part::Learning.number(), crate::store::memory::LEARNING);
     }
 }

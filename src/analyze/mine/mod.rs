@@ -9,6 +9,7 @@
 mod cache;
 mod class;
 mod colons;
+mod context;
 mod forest;
 mod head;
 mod judge;
@@ -146,6 +147,16 @@ impl Miner {
     pub fn restore(&mut self, rows: Vec<TemplateRow>) {
         self.forest.restore(rows);
     }
+
+    /// Takes over that template `id` was merged into `into` by an earlier run.
+    pub fn restore_alias(&mut self, id: TemplateId, into: TemplateId) {
+        self.forest.alias(id, into);
+    }
+}
+
+/// What templates are mined from: the message behind the head of an application's line.
+pub fn body(message: &str) -> &str {
+    message.get(head::length(message)..).unwrap_or(message)
 }
 
 /// The first `max` bytes of `text`, cut between characters.

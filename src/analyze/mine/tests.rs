@@ -88,6 +88,42 @@ fn names_of_states_stay_apart() {
 }
 
 #[test]
+fn units_of_one_quantity_do_not_make_two_templates() {
+    let mut miner = miner();
+    let one = miner.observe("block stored (size 384.0 KB, free 317 KB)", Timestamp::default()).template;
+    let two = miner.observe("block stored (size 1.5 MB, free 12 GB)", Timestamp::default()).template;
+    assert_eq!(one, two);
+}
+
+#[test]
+fn a_bound_is_a_quantity_like_any_other() {
+    let mut miner = miner();
+    let one = miner.observe("closed, lifetime <1 sec", Timestamp::default()).template;
+    let two = miner.observe("closed, lifetime 00:12", Timestamp::default()).template;
+    assert_eq!(one, two);
+    masks("mail <1 of 2>", "mail <<NUM> of <NUM>>");
+}
+
+#[test]
+fn what_is_set_to_true_or_false_is_a_value() {
+    masks("all drawn= false, started: True", "all drawn= <*>, started: <*>");
+    masks("this is true", "this is true");
+}
+
+#[test]
+fn the_head_is_no_part_of_the_template_and_is_said() {
+    let mut miner = miner();
+    let line = "2026-11-21 03:04:05,123 INFO [main] org.example.Main: took 5 ms";
+    let seen = miner.observe(line, Timestamp::default());
+    assert_eq!((seen.head, seen.values.len()), (54, 1));
+    let (one, value) = (seen.template, seen.values[0].text(line));
+    assert_eq!(value, "5");
+    let other = "2026-11-22 04:04:05,123 WARN [pool-7] org.example.Other: took 6 ms";
+    assert_eq!(miner.observe(other, Timestamp::default()).template, one);
+    assert_eq!(miner.template(one).unwrap().text, "took <NUM> ms");
+}
+
+#[test]
 fn a_list_of_prefixed_values_is_one_slot() {
     masks("ask to delete blk_1 blk_-2 blk_3", "ask to delete blk_<NUM> <NUM> <NUM>");
 }
@@ -257,22 +293,32 @@ proptest! {
         let settings = Settings { max_templates: 20, ..Settings::default() };
         let mut whole = with(&settings);
         let mut first = with(&settings);
-        let (mut rows, stop) = (std::collections::BTreeMap::new(), stop.min(lines.len()));
+        let (mut rows, mut aliases) = (std::collections::BTreeMap::new(), Vec::new());
+        let (stop, mut seen) = (stop.min(lines.len()), Vec::new());
         for (n, line) in lines.iter().take(stop).enumerate() {
-            prop_assert_eq!(whole.observe(line, Timestamp::default()).template, first.observe(line, Timestamp::default()).template);
+            let (one, other) = (whole.observe(line, Timestamp::default()).template, first.observe(line, Timestamp::default()).template);
+            prop_assert_eq!(one, other);
+            seen.push(one);
             if n % 7 == 0 || n + 1 == stop {
                 let (changed, gone) = first.dirty();
                 rows.extend(changed.into_iter().map(|row| (row.id, row)));
                 rows.retain(|id, _| !gone.contains(id));
+                aliases.extend(gone.into_iter().map(|id| (id, first.resolve(id))).filter(|(id, into)| id != into));
             }
         }
         let ids = Arc::clone(first.forest.ids());
         let mut second = Miner::new(&settings, 1, ids);
         second.restore(rows.into_values().collect());
+        for (id, into) in aliases {
+            second.restore_alias(id, into);
+        }
         for line in lines.iter().skip(stop) {
             let a = whole.observe(line, Timestamp::default());
             let b = second.observe(line, Timestamp::default());
             prop_assert_eq!((a.template, a.change, a.values), (b.template, b.change, b.values));
+        }
+        for id in seen {
+            prop_assert_eq!(whole.resolve(id), second.resolve(id));
         }
         let texts = |miner: &Miner| {
             let mut all: Vec<_> = miner.templates().map(|t| (t.id, t.text.clone(), t.count)).collect();

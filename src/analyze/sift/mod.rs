@@ -7,6 +7,7 @@ mod attempt;
 mod draft;
 mod group;
 mod join;
+mod recovery;
 mod story;
 mod title;
 mod track;

@@ -3,7 +3,9 @@
 
 pub(super) mod analyze;
 pub(super) mod auth;
+pub(super) mod explain;
 pub(super) mod forward;
+pub(super) mod incident;
 pub(super) mod ingest;
 pub(super) mod listen;
 pub(super) mod llm;
@@ -24,8 +26,11 @@ pub(super) struct Raw {
     store: plain::Store,
     rules: plain::Rules,
     analyze: analyze::Raw,
+    incident: incident::Raw,
     redact: plain::Redact,
     llm: llm::Raw,
+    explain: explain::Raw,
+    knowledge: explain::RawKnowledge,
     forward: forward::Raw,
     log: log::Raw,
 }
@@ -104,12 +109,16 @@ pub(super) fn fill(
     let listen = listen::fill(raw.listen, auth.is_on() || insecure_no_auth, &mut context);
     let redact = plain::redact(&raw.redact);
     let mut analyze = analyze::fill(raw.analyze, &mut context);
-    let (llm, explain) = llm::fill(raw.llm, redact, analyze.dedup, &mut context);
+    let (llm, mut explain) = llm::fill(raw.llm, redact, analyze.dedup, &mut context);
+    explain.group_by.clone_from(&analyze.group_by);
+    explain::fill(&raw.explain, &mut explain.context, &mut context);
+    let knowledge = explain::knowledge(raw.knowledge, &mut explain.context, &mut context);
     analyze.ask_model = llm.is_some();
     Settings {
         ingest: ingest::fill(raw.ingest, &mut context),
         store: plain::store(raw.store, &mut context),
         rules: plain::rules(raw.rules, &mut context),
+        incident: incident::fill(&raw.incident, &mut context),
         forward: forward::fill(raw.forward, listen.addr, &mut context),
         log: log::fill(raw.log, &mut context),
         listen,
@@ -118,6 +127,7 @@ pub(super) fn fill(
         redact,
         llm,
         explain,
+        knowledge,
         warnings,
     }
 }

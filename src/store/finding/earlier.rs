@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Category, Finding, FindingDraft, FindingWindow, Origin, Timestamp},
+        model::{Category, Finding, FindingDraft, FindingWindow, NoteId, Origin, Timestamp},
         store::{
             finding::{FindingChange, Source, apply, change, get},
             testing::{self, START, TestStore},
@@ -156,7 +156,7 @@ mod tests {
     fn notes_are_written_down_once_each_and_survive_a_join() {
         let store = testing::store();
         let id = write(&store, 1, 0);
-        let note = |id: i64, title: &str| NoteRef { id, title: title.to_owned() };
+        let note = |id: i64, title: &str| NoteRef { id: NoteId(id), title: title.to_owned() };
         let down = |notes: Vec<NoteRef>| {
             let id = id.clone();
             store.write_blocking(move |tx| note_down(tx, &id, &notes)).unwrap();

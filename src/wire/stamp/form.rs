@@ -195,11 +195,12 @@ pub(super) fn common_log(cursor: Cursor<'_>) -> Option<Reading> {
     (cursor.ahead(length) == Some(b'/') && is_named).then(|| day_first(cursor, b'/')).flatten()
 }
 
-/// `I1121 03:04:05.123456` and `I20261121 03:04:05.123456`.
+/// `I1121 03:04:05.123456`, also with a year of two or four digits.
 fn klog(mut cursor: Cursor<'_>) -> Option<Reading> {
     cursor.at += 1;
     let date = match cursor.digits() {
         4 => two_numbers(cursor.number(2)?, cursor.number(2)?)?,
+        6 => Date::Full(Day::new(century(cursor.number(2)?), cursor.number(2)?, cursor.number(2)?)?),
         8 => Date::Full(Day::new(cursor.number(4)?, cursor.number(2)?, cursor.number(2)?)?),
         _ => return None,
     };

@@ -113,6 +113,7 @@ fn day_and_month_in_numbers_are_told_apart_by_what_is_near() {
 #[test]
 fn klog_starts_with_the_level() {
     reads("I1121 03:04:05.123456    77 main.go:12] up", "2026-11-21T03:04:05.123456Z");
+    reads("W261121 03:04:05.123456 77 server/node.go:4  [n1] up", "2026-11-21T03:04:05.123456Z");
     reads("E20261121 03:04:05.123456    77 main.cc:12] up", "2026-11-21T03:04:05.123456Z");
 }
 

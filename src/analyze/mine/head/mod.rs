@@ -42,6 +42,8 @@ struct Head<'a> {
     /// Groups, separators and names seen: what a sentence does not have.
     structure: usize,
     has_name: bool,
+    /// More than one time, or columns before it: a format of columns.
+    is_columnar: bool,
 }
 
 impl<'a> Head<'a> {
@@ -65,6 +67,7 @@ impl<'a> Head<'a> {
                 Kind::Stamp if column > 0 && is_access(token.text) => return false,
                 Kind::Stamp => {
                     self.has_stamp = true;
+                    self.is_columnar = column > 0;
                     self.at = token.end;
                     if self.text.get(token.end) == Some(&b'|') {
                         self.cells();
@@ -142,6 +145,7 @@ impl<'a> Head<'a> {
             match token.kind {
                 Kind::Stamp if token.text.contains(&b':') || token.text.len() >= 10 => {
                     self.at = token.end;
+                    self.is_columnar = true;
                     (columns, words, numbers) = (0, 0, 0);
                 }
                 Kind::Level => {
@@ -168,15 +172,19 @@ impl<'a> Head<'a> {
                     self.at = token.end;
                     self.has_name = true;
                 }
-                Kind::Separator | Kind::Group | Kind::Stamp => {}
+                Kind::Separator | Kind::Group => self.structure += 1,
+                Kind::Stamp => {}
                 Kind::Number => {
                     columns += 1;
                     numbers += 1;
                 }
-                Kind::Column => columns += 1,
-                // One plain word may stand before the level.
-                Kind::Text if words == 0 && token::is_name(token.text) => words += 1,
-                Kind::Text | Kind::Named => break,
+                // A word in capitals is a column among others, and else as good as any word.
+                Kind::Column if self.is_columnar || columns > numbers || !token::is_letters(token.text) => {
+                    columns += 1;
+                }
+                // One word may stand before the level, if it is set off.
+                Kind::Column | Kind::Text if words == 0 && self.is_set_off(&token) => words += 1,
+                Kind::Column | Kind::Text | Kind::Named => break,
             }
             at = token.end;
         }
@@ -191,9 +199,9 @@ impl<'a> Head<'a> {
             let is_over = match token.kind {
                 Kind::Separator if token.text == b"." => return,
                 Kind::Separator => {
-                    let is_over = self.has_name || self.structure > 0 && !is_long_dash(token.text);
-                    is_dashed = true;
-                    is_over
+                    let is_last = matches!(token.text, b"-" | b":" | b"*" | b"#" | b">");
+                    is_dashed |= is_last;
+                    self.has_name || self.structure > 0 && is_last
                 }
                 Kind::Stamp if !self.has_stamp => {
                     self.has_stamp = true;
@@ -206,7 +214,7 @@ impl<'a> Head<'a> {
                 Kind::Tag => true,
                 Kind::Number if self.is_column(token.end) => false,
                 Kind::Named if !self.has_name && !is_dashed && self.is_speaker(&token) => true,
-                Kind::Column | Kind::Text if !self.has_name && self.is_logger(&token) => {
+                Kind::Column | Kind::Text if !self.has_name && self.is_logger(&token, is_dashed) => {
                     self.has_name = true;
                     false
                 }
@@ -241,25 +249,31 @@ impl<'a> Head<'a> {
     }
 
     /// Whether a word without a colon is the logger's name: by its form, or by what stands behind it.
-    fn is_logger(&self, token: &Token<'_>) -> bool {
-        let next = || self.token(token.end).map(|next| (next.kind, next.text));
+    fn is_logger(&self, token: &Token<'_>, is_dashed: bool) -> bool {
         if !token::is_name(token.text) {
             return false;
         }
         if self.has_level && (token::is_dotted(token.text) || token::is_code_line(token.text)) {
             return true;
         }
-        if token.is_padded && self.has_level {
-            return !matches!(next(), None | Some((_, [b'{', ..])));
+        if token.is_padded && self.has_level && !is_dashed {
+            return self.token(token.end).is_some_and(|next| next.text.first() != Some(&b'{'));
         }
-        let is_firm = self.has_level || token::is_technical(token.text);
-        is_firm && matches!(next(), Some((Kind::Separator, b"-" | b":" | b"--" | b"|")))
+        let is_firm = self.has_level && self.structure > 0 && !is_dashed;
+        (is_firm || token::is_technical(token.text)) && self.is_before_separator(token)
     }
-}
 
-/// `--` and `---` stand between columns, not before the message.
-fn is_long_dash(separator: &[u8]) -> bool {
-    separator.len() > 1
+    /// Whether a word stands in a column of its own: padded, or with a separator behind it.
+    fn is_set_off(&self, token: &Token<'_>) -> bool {
+        token::is_name(token.text) && (token.is_padded || self.is_before_separator(token))
+    }
+
+    fn is_before_separator(&self, token: &Token<'_>) -> bool {
+        let next = self.token(token.end);
+        next.is_some_and(|next| {
+            matches!((next.kind, next.text), (Kind::Separator, b"-" | b":" | b"--" | b"|"))
+        })
+    }
 }
 
 /// `[21/Nov/2026:03:04:05 +0000]`: access logs say who asked before it.

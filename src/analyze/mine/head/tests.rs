@@ -68,6 +68,13 @@ fn go_and_c_loggers() {
         "starting\t{\"port\": 1}",
     );
     leaves("2026-11-21T03:04:05.123Z\tINFO\tcontroller.metrics\tserver/main.go:42\tup now", "up now");
+    leaves("I261121 03:04:05.123456 123 server/node.go:456  [n1] up", "up");
+    leaves("[2026-11-21 03:04:05.123][1][info][main] [source/server.cc:1] up", "up");
+    leaves("2026-11-21 03:04:05.123+00:00 [info] <0.230.0> accepting", "accepting");
+    leaves("2026-11-21T03:04:05.123Z [INFO]  agent.server: joined", "joined");
+    leaves("2026-11-21 03:04:05.123456 I | etcdserver: joined", "joined");
+    leaves("2026-11-21 03:04:05.123+0000 [id=32]\tINFO\th.model.Foo#bar: Ready", "Ready");
+    leaves("1795230245.123    12 192.0.2.1 TCP_MISS/200 5", "12 192.0.2.1 TCP_MISS/200 5");
     leaves("2026/11/21 03:04:05 [error] 12#34: *5 open() failed", "*5 open() failed");
     leaves("2026/11/21 03:04:05 http: Server closed", "http: Server closed");
     leaves("[Sat Nov 21 03:04:05.123456 2026] [core:error] [pid 1:tid 2] AH1: Invalid", "AH1: Invalid");
@@ -94,6 +101,10 @@ fn systems_with_columns_of_their_own() {
     leaves(
         "- 1117838570 2005.06.03 R02-M1-N0 2005-06-03-15.42.50.675872 R02-M1-N0 RAS KERNEL INFO parity error",
         "parity error",
+    );
+    leaves(
+        "- 1118765360 2005.06.14 NULL 2005-06-14-09.09.20.459609 NULL RAS MASTER FAILURE daemon exited",
+        "daemon exited",
     );
     leaves("- 1131566461 2005.11.09 dn2 Nov 9 12:01:01 dn2/dn2 crond(pam)[29]: session over", "session over");
     leaves("- 1131566461 2005.11.09 dn2 Nov 9 12:01:01 dn2/dn2 kernel: session over", "session over");
@@ -124,6 +135,11 @@ fn what_is_said_is_not_taken_for_who_says_it() {
     leaves("2026-11-21 03:04:05 INFO Listening: 5 sockets", "Listening: 5 sockets");
     leaves("2026-11-21 03:04:05 INFO 5 jobs started", "5 jobs started");
     leaves("2026-11-21 03:04:05 3 jobs started", "3 jobs started");
+    leaves("2026-11-21 03:04:05 Received ERROR from peer", "Received ERROR from peer");
+    leaves("2026-11-21 03:04:05 HTTP ERROR 500 sent", "HTTP ERROR 500 sent");
+    leaves("2026-11-21 03:04:05 INFO Stopped - by request", "Stopped - by request");
+    leaves("2026-11-21 03:04:05,123 - root - INFO - Stopped - by request", "Stopped - by request");
+    leaves("2026-11-21 03:04:05 Stopped - by request", "Stopped - by request");
     leaves("2026-11-21 03:04:05 192.0.2.1 connected", "192.0.2.1 connected");
     leaves("[INFO] Started", "Started");
 }

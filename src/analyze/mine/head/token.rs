@@ -236,6 +236,11 @@ pub(super) fn is_dotted(word: &[u8]) -> bool {
         && parts >= 3
 }
 
+/// Whether there are letters only.
+pub(super) fn is_letters(word: &[u8]) -> bool {
+    word.iter().all(u8::is_ascii_alphabetic)
+}
+
 fn is_plain(word: &[u8]) -> bool {
     word.len() < 2
         || word.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80)
