@@ -178,6 +178,10 @@ fn of_value<'m>(message: &'m str, value: &Value) -> Option<(Name<'m>, &'m str)> 
             let whole = message.get(range.start.checked_sub(prefix.len())?..range.end)?;
             return Some((Name::Prefix(prefix), whole));
         }
+        // At the end of a sentence the miner takes the whole word for the value.
+        if let Some(prefix) = own_prefix(text) {
+            return Some((Name::Prefix(prefix), text));
+        }
         if is_head(head, message.get(range.end..)?) && text.len() >= 6 && !text.contains(['.', ',']) {
             return Some((Name::Head, text));
         }
@@ -204,6 +208,18 @@ fn prefix(head: &str) -> Option<&str> {
     let letters = prefix.bytes().filter(u8::is_ascii_alphabetic).count();
     (length <= MAX_NAME && letters >= 2 && prefix.starts_with(|c: char| c.is_ascii_alphabetic()))
         .then_some(prefix)
+}
+
+/// The same when the word is part of the value.
+fn own_prefix(text: &str) -> Option<&str> {
+    let digit = text.bytes().position(|byte| byte.is_ascii_digit())?;
+    let length = text.get(..digit)?.rfind(['_', '-', '#'])? + 1;
+    // The sign of a negative number is not part of the prefix.
+    let length = match text.as_bytes().get(length.checked_sub(2)?) {
+        Some(b'_' | b'-' | b'#') => length - 1,
+        _ => length,
+    };
+    prefix(text.get(..length)?)
 }
 
 /// Whether the value begins the message and is set off from it.
@@ -330,6 +346,7 @@ mod tests {
     #[test]
     fn keys_are_found_by_prefix_name_and_form() {
         check("stored item blk_-4711 of size 12", &[("blk_…", "blk_-4711")]);
+        check("cannot delete blk_-4711. Not found", &[("blk_…", "blk_-4711")]);
         check("done request_id=a81f02 took 12ms", &[("request_id", "a81f02")]);
         check(r#"{"traceId":"4bf92f3577b34da6","n":3}"#, &[("traceId", "4bf92f3577b34da6")]);
         check("picked up job 8812 from list", &[("job", "8812")]);
