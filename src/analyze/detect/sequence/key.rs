@@ -182,6 +182,11 @@ fn of_value<'m>(message: &'m str, value: &Value) -> Option<(Name<'m>, &'m str)> 
             return Some((Name::Head, text));
         }
     }
+    if matches!(value.kind, Kind::Word | Kind::Text | Kind::Any)
+        && let Some(prefix) = own_prefix(text)
+    {
+        return Some((Name::Prefix(prefix), text));
+    }
     if let Some(name) = name(head, value.kind) {
         return Some((Name::Named(name), text));
     }
@@ -204,6 +209,15 @@ fn prefix(head: &str) -> Option<&str> {
     let letters = prefix.bytes().filter(u8::is_ascii_alphabetic).count();
     (length <= MAX_NAME && letters >= 2 && prefix.starts_with(|c: char| c.is_ascii_alphabetic()))
         .then_some(prefix)
+}
+
+/// The beginning of a value that varies as a whole: a template that has `<*>` where others have `blk_<NUM>`.
+fn own_prefix(text: &str) -> Option<&str> {
+    let (head, digits) = text.split_at_checked(text.find(|c: char| c.is_ascii_digit())?)?;
+    // A sign belongs to its number.
+    let head = head.strip_suffix('-').filter(|head| has_prefix(head)).unwrap_or(head);
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    prefix(head).filter(|prefix| is_number && prefix.len() == head.len())
 }
 
 /// Whether the value begins the message and is set off from it.
@@ -325,6 +339,16 @@ mod tests {
     fn check(raw: &str, expected: &[(&str, &str)]) {
         let expected: Vec<_> = expected.iter().map(|(n, k)| ((*n).to_owned(), (*k).to_owned())).collect();
         assert_eq!(keys(raw, None), expected, "{raw}");
+    }
+
+    #[test]
+    fn a_key_that_varies_as_a_whole_is_of_the_kind_of_its_beginning() {
+        assert_eq!(own_prefix("blk_123"), Some("blk_"));
+        assert_eq!(own_prefix("blk_-123"), Some("blk_"));
+        assert_eq!(own_prefix("req-7"), Some("req-"));
+        for other in ["blk_", "blk_12x", "a b_1", "1_2", "x1", "/data/blk_1"] {
+            assert_eq!(own_prefix(other), None, "{other}");
+        }
     }
 
     #[test]
