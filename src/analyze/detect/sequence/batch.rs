@@ -3,7 +3,8 @@
 //! Most sessions are normal, so all together show what normal is; but abnormal ones of one cause look alike and make
 //! each other look known. They are first set aside: sorted by how rare the rarest thing in them is, there is a gap
 //! between what a few sessions do and what many do. The widest gap decides, not a fixed share. Then the rest is what
-//! is learnt from, and every session is judged by it.
+//! is learnt from, and every session is judged by it. Sessions out of order are set aside only where nearly all keep
+//! the order: elsewhere it says nothing.
 
 use super::{
     Settings,

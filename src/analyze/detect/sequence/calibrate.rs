@@ -81,10 +81,10 @@ fn cumulated(mut seen: Vec<(f64, u64)>) -> Vec<(f64, u64)> {
     steps
 }
 
-/// The chance below which a session is abnormal: the share of false alarms allowed, but never less than what so few
-/// sessions can tell: with a hundred of them nothing is rarer than one in a hundred.
+/// The chance up to which a session is abnormal: the share of false alarms allowed, and one session more: with a hundred
+/// of them nothing can be told to be rarer than one in a hundred.
 pub(super) fn cut(false_alarms: f64, sessions: u64) -> f64 {
-    false_alarms.max(1.0 / (sessions as f64 + 1.0))
+    false_alarms + 1.0 / (sessions as f64 + 1.0)
 }
 
 /// The score of a chance: `threshold` at the cut, 0 for what is sure to happen, towards 1 the more doubts there are.
@@ -137,8 +137,8 @@ mod tests {
 
     #[test]
     fn the_cut_cannot_be_finer_than_the_sessions_allow() {
-        assert!((cut(0.004, 10_000) - 0.004).abs() < 1e-12);
-        assert!((cut(0.004, 49) - 0.02).abs() < 1e-12);
+        assert!((cut(0.004, 999_999) - 0.004_001).abs() < 1e-12);
+        assert!((cut(0.004, 49) - 0.024).abs() < 1e-12);
     }
 
     #[test]

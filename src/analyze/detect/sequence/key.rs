@@ -178,6 +178,10 @@ fn of_value<'m>(message: &'m str, value: &Value) -> Option<(Name<'m>, &'m str)> 
             let whole = message.get(range.start.checked_sub(prefix.len())?..range.end)?;
             return Some((Name::Prefix(prefix), whole));
         }
+        // At the end of a sentence the miner takes the whole word for the value.
+        if let Some(prefix) = own_prefix(text) {
+            return Some((Name::Prefix(prefix), text));
+        }
         if is_head(head, message.get(range.end..)?) && text.len() >= 6 && !text.contains(['.', ',']) {
             return Some((Name::Head, text));
         }
@@ -211,13 +215,16 @@ fn prefix(head: &str) -> Option<&str> {
         .then_some(prefix)
 }
 
-/// The beginning of a value that varies as a whole: a template that has `<*>` where others have `blk_<NUM>`.
+/// The same when the word is part of the value.
 fn own_prefix(text: &str) -> Option<&str> {
-    let (head, digits) = text.split_at_checked(text.find(|c: char| c.is_ascii_digit())?)?;
-    // A sign belongs to its number.
-    let head = head.strip_suffix('-').filter(|head| has_prefix(head)).unwrap_or(head);
-    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-    prefix(head).filter(|prefix| is_number && prefix.len() == head.len())
+    let digit = text.bytes().position(|byte| byte.is_ascii_digit())?;
+    let length = text.get(..digit)?.rfind(['_', '-', '#'])? + 1;
+    // The sign of a negative number is not part of the prefix.
+    let length = match text.as_bytes().get(length.checked_sub(2)?) {
+        Some(b'_' | b'-' | b'#') => length - 1,
+        _ => length,
+    };
+    prefix(text.get(..length)?)
 }
 
 /// Whether the value begins the message and is set off from it.
@@ -354,6 +361,7 @@ mod tests {
     #[test]
     fn keys_are_found_by_prefix_name_and_form() {
         check("stored item blk_-4711 of size 12", &[("blk_…", "blk_-4711")]);
+        check("cannot delete blk_-4711. Not found", &[("blk_…", "blk_-4711")]);
         check("done request_id=a81f02 took 12ms", &[("request_id", "a81f02")]);
         check(r#"{"traceId":"4bf92f3577b34da6","n":3}"#, &[("traceId", "4bf92f3577b34da6")]);
         check("picked up job 8812 from list", &[("job", "8812")]);

@@ -15,7 +15,7 @@ use crate::{
         Part,
         pack::{Packer, Unpacker},
     },
-    model::TemplateId,
+    model::{EvidenceLine, LineRef, TemplateId},
     store::memory::MemoryRow,
 };
 
@@ -158,8 +158,8 @@ fn pack_session(session: &Session) -> Vec<u8> {
     for number in [u64::from(session.current), session.stamp, session.begun_at, session.seen_at] {
         row.number(number);
     }
-    // Quotes have labels: JSON, as everywhere where lines are stored with them.
-    row.text(&serde_json::to_string(&session.quotes).unwrap_or_default());
+    row.number(session.quotes.len() as u64);
+    session.quotes.iter().for_each(|quote| pack_quote(&mut row, quote));
     row.finish()
 }
 
@@ -175,9 +175,28 @@ fn unpack_session(state: &[u8]) -> Option<Session> {
     session.moves = list(&mut row, MAX_LIST, |row| Some((byte(row)?, byte(row)?)))?.into();
     session.current = byte(&mut row)?;
     (session.stamp, session.begun_at, session.seen_at) = (row.number()?, row.number()?, row.number()?);
-    session.quotes = serde_json::from_str(row.text()?).unwrap_or_default();
+    session.quotes = list(&mut row, MAX_LIST, unpack_quote)?;
     session.is_written = true;
     Some(session)
+}
+
+/// Lines have labels: JSON, as everywhere where they are stored, and their place beside it.
+fn pack_quote(row: &mut Packer, quote: &EvidenceLine) {
+    row.number(u64::from(quote.at.is_some()));
+    if let Some(at) = quote.at {
+        row.number(at.block);
+        row.number(at.index.into());
+    }
+    row.text(&serde_json::to_string(quote).unwrap_or_default());
+}
+
+fn unpack_quote(row: &mut Unpacker<'_>) -> Option<EvidenceLine> {
+    let at = match row.number()? {
+        0 => None,
+        _ => Some(LineRef { block: row.number()?, index: small(row)? }),
+    };
+    let quote: EvidenceLine = serde_json::from_str(row.text()?).ok()?;
+    Some(EvidenceLine { at, ..quote })
 }
 
 fn pack_learnt(learnt: &Learnt) -> Vec<u8> {

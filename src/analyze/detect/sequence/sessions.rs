@@ -268,9 +268,14 @@ impl Sessions {
     }
 
     fn hold_trial(&mut self, id: u64) {
-        let accepted = self.kinds.iter().filter(|kind| kind.standing == Standing::Accepted).count();
-        let Some(kind) = self.kinds.iter_mut().find(|kind| kind.id == id && kind.is_due()) else { return };
-        kind.hold_trial(self.open.census(id, kind.lines));
+        if !self.kinds.iter().any(|kind| kind.id == id && kind.is_due()) {
+            return;
+        }
+        let accepted = self.kinds().count();
+        let lines = self.kinds.iter().find(|kind| kind.id == id).map_or(0, |kind| kind.lines);
+        let census = self.open.census(id, lines);
+        let Some(kind) = self.kind_mut(id) else { return };
+        kind.hold_trial(census);
         if kind.standing == Standing::Accepted && accepted >= MAX_ACCEPTED {
             kind.standing = Standing::Rejected;
         }
