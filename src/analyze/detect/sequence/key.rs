@@ -186,7 +186,7 @@ fn of_value<'m>(message: &'m str, value: &Value) -> Option<(Name<'m>, &'m str)> 
             return Some((Name::Head, text));
         }
     }
-    if matches!(value.kind, Kind::Word | Kind::Text | Kind::Any)
+    if matches!(value.kind, Kind::Id | Kind::Word | Kind::Text | Kind::Any)
         && let Some(prefix) = own_prefix(text)
     {
         return Some((Name::Prefix(prefix), text));
