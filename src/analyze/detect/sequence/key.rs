@@ -313,7 +313,7 @@ mod tests {
     use crate::{
         analyze::mine::{Miner, Settings},
         model::{Labels, LineRef, Timestamp},
-        wire::envelope,
+        wire::{envelope, level::Level},
     };
 
     fn keys(raw: &str, key: Option<&str>) -> Vec<(String, String)> {
@@ -324,6 +324,7 @@ mod tests {
             labels: &labels,
             host: "",
             timestamp: Timestamp::default(),
+            level: Level::Unknown,
             raw: raw.as_bytes(),
             envelope: &envelope,
             template: None,
