@@ -300,7 +300,8 @@ mod tests {
                 review.judge().unwrap();
             }
             let place = Place { file: 3, line: number as u64 + 1 };
-            let received = Received { at: place.into(), timestamp: at(*secs), line: line.as_bytes() };
+            let received =
+                Received { at: place.into(), timestamp: at(*secs), level: None, line: line.as_bytes() };
             review.line(&context, received, at(*secs), &mut ()).unwrap();
         }
         review.end().unwrap();
