@@ -24,7 +24,10 @@ use sigyn::{
         mine::{self, Miner},
     },
     model::{Labels, LineRef, TemplateId, Timestamp},
-    wire::envelope::{self, Envelope},
+    wire::{
+        envelope::{self, Envelope},
+        level::Level,
+    },
 };
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -146,6 +149,7 @@ fn observe(sessions: &mut Sessions, mined: &Mined) -> Duration {
         raw: mined.envelope.message.as_bytes(),
         envelope: &mined.envelope,
         template: Some(mined.template),
+        level: Level::Unknown,
     };
     let started = Instant::now();
     sessions.observe(&line, mined.template, &mined.values, Timestamp::default());
