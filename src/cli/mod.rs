@@ -10,6 +10,7 @@ mod findings;
 mod log;
 mod output;
 mod serve;
+mod test_alert;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -43,6 +44,8 @@ enum Command {
     CheckConfig(ServerArgs),
     /// Copy the database while the server runs
     Backup(backup::BackupArgs),
+    /// Send a test message over every channel
+    TestAlert(test_alert::TestAlertArgs),
 }
 
 /// What `serve` and its relatives take.
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Findings(args)) => findings::run(&args),
         Some(Command::Backup(args)) => backup::run(&args, cli.server),
+        Some(Command::TestAlert(args)) => test_alert::run(&args, cli.server),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

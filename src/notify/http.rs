@@ -160,6 +160,8 @@ pub(super) fn extended(url: &str, steps: &[&str], pairs: &[(&str, &str)]) -> Str
 
 #[cfg(test)]
 pub(super) mod testing {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::notify::outline::testing;
 
@@ -185,8 +187,13 @@ pub(super) mod testing {
         (request.url, serde_json::from_slice(&request.body).unwrap())
     }
 
-    /// Messages of every kind, harmless and hostile.
+    /// Messages of every kind, harmless and hostile. Made once: a redactor takes its time over 1 MB.
     pub fn messages() -> Vec<Message> {
+        static MADE: LazyLock<Vec<Message>> = LazyLock::new(make_messages);
+        MADE.clone()
+    }
+
+    fn make_messages() -> Vec<Message> {
         let item = |n: usize| crate::notify::Item {
             severity: crate::model::Severity::Medium,
             title: testing::redacted(&format!("@everyone <!here> **{n}** {}", "x".repeat(5_000))),

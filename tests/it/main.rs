@@ -11,6 +11,7 @@
 )]
 
 mod auth;
+mod channels;
 mod clients;
 mod contract;
 mod crash;

@@ -3,6 +3,7 @@
 
 pub(super) mod analyze;
 pub(super) mod auth;
+pub(super) mod channels;
 pub(super) mod forward;
 pub(super) mod ingest;
 pub(super) mod listen;
@@ -27,6 +28,7 @@ pub(super) struct Raw {
     redact: plain::Redact,
     llm: llm::Raw,
     forward: forward::Raw,
+    channels: Vec<channels::Raw>,
     log: log::Raw,
 }
 
@@ -96,7 +98,7 @@ pub(super) fn fill(
     raw: Raw,
     root: &Node,
     environment: &Environment,
-    warnings: Vec<String>,
+    mut warnings: Vec<String>,
     report: &mut Report,
 ) -> Settings {
     let mut context = Context { root, environment, report };
@@ -110,6 +112,7 @@ pub(super) fn fill(
         ingest: ingest::fill(raw.ingest, &mut context),
         store: plain::store(raw.store, &mut context),
         rules: plain::rules(raw.rules, &mut context),
+        channels: channels::fill(raw.channels, &mut warnings, &mut context),
         forward: forward::fill(raw.forward, listen.addr, &mut context),
         log: log::fill(raw.log, &mut context),
         listen,
