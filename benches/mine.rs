@@ -6,6 +6,7 @@ use divan::{Bencher, counter::ItemsCount};
 use sigyn::{
     analyze::mine::{Miner, Settings},
     model::Timestamp,
+    wire::stamp,
 };
 
 fn main() {
@@ -56,6 +57,20 @@ fn run(bencher: Bencher<'_, '_>, line: fn(usize) -> String) {
             divan::black_box(miner.observe(divan::black_box(line), Timestamp::default()).template);
         }
     });
+}
+
+/// Reading the time at the head of a line.
+#[divan::bench(args = ["iso", "syslog", "access", "json", "logfmt", "none"])]
+fn stamps(bencher: Bencher<'_, '_>, form: &str) {
+    let line = match form {
+        "iso" => "2026-11-21 10:00:00.123 INFO [main] org.example.Main: started in 15 ms",
+        "syslog" => "Nov 21 10:00:00 web1 sshd[812]: Accepted publickey for deploy from 203.0.113.7 port 22",
+        "access" => "198.51.100.7 - - [21/Nov/2026:10:00:00 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"curl/8\"",
+        "json" => r#"{"level":"info","msg":"request completed","time":"2026-11-21T10:00:00Z","status":200}"#,
+        "logfmt" => "level=info msg=\"request completed\" ts=2026-11-21T10:00:00Z status=200",
+        _ => "connection of client 203.0.113.7 was closed after 15 ms without any time in the line",
+    };
+    bencher.bench(|| stamp::read(divan::black_box(line), Timestamp::from_secs(1_795_000_000)));
 }
 
 #[divan::bench]

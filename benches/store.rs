@@ -15,7 +15,10 @@ use prometheus::Registry;
 use sigyn::{
     model::{Entry, Labels, PushBatch, StreamBatch, TenantId, Timestamp},
     runtime::Clock,
-    store::{Settings, Store, block},
+    store::{
+        Settings, Store, block,
+        needle::{self, NeedleQuery},
+    },
     telemetry::StoreMetrics,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -111,4 +114,27 @@ fn read_blocks(bencher: Bencher<'_, '_>) {
             fixture.store.read_blocking(|conn| block::read_after(conn, 0, usize::MAX)).expect("blocks");
         blocks.iter().flat_map(block::Block::iter).map(|entry| entry.line.len()).sum::<usize>()
     });
+}
+
+/// What is looked for before a model is asked: forty words in every line of a quarter of an hour.
+#[divan::bench(sample_count = 10)]
+fn find_needles(bencher: Bencher<'_, '_>) {
+    let fixture = Fixture::new();
+    for _ in 0..20 {
+        let push = fixture.push(1_000);
+        fixture.runtime.block_on(fixture.store.append(push)).expect("stored");
+    }
+    let streams = fixture.store.streams().of_tenant(&TenantId::single());
+    let query = NeedleQuery {
+        streams: streams.iter().map(|stream| stream.id).collect(),
+        from: Timestamp::MIN,
+        to: Timestamp::MAX,
+        near: Timestamp::from_secs(1_700_000_000),
+        needles: (0..40).map(|n| format!("203.0.113.{n}")).collect(),
+        keep: 4,
+        max_bytes: u64::MAX,
+    };
+    bencher
+        .counter(ItemsCount::new(20_000_usize))
+        .bench(|| fixture.store.read_blocking(|conn| needle::find(conn, &query)).expect("found").scanned);
 }

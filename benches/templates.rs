@@ -2,14 +2,15 @@
 //!
 //! `cargo bench --bench templates -- FOLDER` takes a folder of `<System>.jsonl.gz` files, one object a line with
 //! `raw`, `content` and `event`. GA: share of lines whose group is exactly the true one (Zhu et al., ICSE 2019);
-//! FGA: F1 over groups (Jiang et al., ISSTA 2024). Lines per second are of one core.
+//! FGA: F1 over groups (Jiang et al., ISSTA 2024). Lines per second are of one core. `--show content:System` prints the
+//! groups that are wrong; `--emit DIR` writes `DIR/<System>.jsonl` with the template of every message, for scoring texts.
 #![expect(clippy::print_stdout, reason = "a report for the person who runs it")]
 
 use std::{
     borrow::Cow,
     collections::HashMap,
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
@@ -37,17 +38,39 @@ struct Score {
 }
 
 fn main() -> anyhow::Result<()> {
+    let (mut folder, mut show, mut emit) = (None, None, None);
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    let Some(folder) = arguments.next() else {
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--show" => show = arguments.next(),
+            "--emit" => emit = arguments.next(),
+            _ => folder = Some(argument),
+        }
+    }
+    let Some(folder) = folder else {
         println!("templates: no folder given, nothing measured");
         return Ok(());
     };
-    let show = arguments.next();
     let systems = systems(Path::new(&folder))?;
     for (name, of) in [("content", content as fn(&Labelled) -> Cow<'_, str>), ("raw", raw)] {
         report(name, of, &systems, show.as_deref());
     }
-    Ok(())
+    match emit {
+        Some(folder) => systems.iter().try_for_each(|system| write(Path::new(&folder), system)),
+        None => Ok(()),
+    }
+}
+
+/// Writes the final template of every message.
+fn write(folder: &Path, (system, labelled): &(String, Vec<Labelled>)) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut out = BufWriter::new(File::create(folder.join(format!("{system}.jsonl")))?);
+    let (_, ids, texts) = mine(labelled, content);
+    for (at, id) in ids.iter().enumerate() {
+        let row = serde_json::json!({"line": at + 1, "template_id": id, "template": texts.get(id)});
+        writeln!(out, "{row}")?;
+    }
+    Ok(out.flush()?)
 }
 
 fn content(line: &Labelled) -> Cow<'_, str> {

@@ -20,6 +20,7 @@ pub mod store;
 // Floor 4: engines.
 pub mod analyze;
 pub mod forward;
+pub mod incident;
 pub mod ingest;
 pub mod query;
 // Floor 5: doors.

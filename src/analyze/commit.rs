@@ -8,13 +8,14 @@ use std::sync::Arc;
 use super::{
     engine::{Closed, TemplateChanges},
     group::GroupKey,
+    quiet::Quiet,
     step::Analyzer,
     window::OpenWindow,
 };
 use crate::{
     model::{FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId, WindowState},
     store::{
-        Change, StoreError, Transaction,
+        Change, StoreError, Transaction, alias,
         finding::{self, Applied, Source},
         memory::{self, MemoryRow},
         position, template,
@@ -26,6 +27,7 @@ use crate::{
 pub struct Commit {
     windows: Vec<ClosedWindow>,
     groups: Vec<ClosedGroup>,
+    quiet: Vec<Quiet>,
     templates: TemplateChanges,
     position: Option<u64>,
     dedup: std::time::Duration,
@@ -42,7 +44,9 @@ struct ClosedWindow {
 struct ClosedGroup {
     position: position::Group,
     counts: Vec<(TemplateId, u64, Timestamp)>,
+    seen: Vec<(TemplateId, bool)>,
     memory: Vec<MemoryRow>,
+    over: Vec<(String, Timestamp)>,
 }
 
 /// What a commit did.
@@ -63,13 +67,26 @@ impl Commit {
         }
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
-        for ClosedGroup { position, counts, memory } in &self.groups {
+        alias::put(tx, &self.templates.merged)?;
+        for ClosedGroup { position, counts, seen, memory, over } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
+                template::count_windows(tx, seen, self.now)?;
             }
-            position::set_group(tx, position)?;
+            position::set_group(tx, position, self.now)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
+            for (fingerprint, at) in over {
+                let over = finding::recover(tx, position.tenant, fingerprint, *at, self.now)?;
+                let over = over.into_iter().map(|finding| (position.tenant, finding.id, Applied::Joined));
+                written.findings.extend(over);
+            }
+        }
+        for Quiet { source, findings, memory } in &self.quiet {
+            memory::put(tx, source.tenant, &source.group, memory)?;
+            for (id, applied) in finding::apply(tx, source, findings, self.dedup, self.now)? {
+                written.findings.push((source.tenant, id, applied));
+            }
         }
         template::remove(tx, &self.templates.evicted)?;
         if let Some(seq) = self.position {
@@ -85,13 +102,13 @@ impl Analyzer {
         let mut commit = self.empty_commit(now);
         for key in keys {
             let Some(closed) = self.engine.close(key, self.read, now) else { continue };
-            let Closed { key, window, findings, exhibit, counts, carried, memory } = closed;
+            let Closed { key, window, findings, exhibit, counts, seen, carried, memory, over } = closed;
             let state = closing_state(&window, &findings, self.engine.settings.ask_model);
             let mut ended = closed_window(&key, &window, findings, state, now);
             ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
             commit.windows.push(ended);
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
-            commit.groups.push(ClosedGroup { position, counts, memory });
+            commit.groups.push(ClosedGroup { position, counts, seen, memory, over });
         }
         commit.templates = self.engine.template_changes();
         commit.position = Some(self.engine.settled(self.read));
@@ -112,6 +129,16 @@ impl Analyzer {
                 self.metrics.observe_urgent(now.since(since));
             }
         }
+        self.write(commit)
+    }
+
+    /// Writes what is to be said of groups that say nothing themselves.
+    pub(super) fn write_quiet(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let quiet = self.engine.tick(self.read, now);
+        if quiet.is_empty() {
+            return Ok(());
+        }
+        let commit = Commit { quiet, ..self.empty_commit(now) };
         self.write(commit)
     }
 
@@ -165,6 +192,7 @@ impl Analyzer {
         Commit {
             windows: Vec::new(),
             groups: Vec::new(),
+            quiet: Vec::new(),
             templates: TemplateChanges::default(),
             position: None,
             dedup: self.engine.settings.dedup,

@@ -4,6 +4,7 @@
 
 use crate::{
     analyze::{
+        context::Context,
         exhibit::{Exemplar, Exhibit, Item, Known},
         window::{OpenWindow, TemplateStat},
     },
@@ -44,6 +45,7 @@ pub fn exhibit(
         omitted_templates: left_out.len() as u64,
         omitted_lines: left_out.iter().map(|(_, _, stat)| stat.count).sum::<u64>() + window.uncounted,
         known: Vec::new(),
+        context: Context::default(),
     };
     exhibit.known = drafts.iter().map(|draft| known(draft, &mut exhibit.items, &mut references)).collect();
     exhibit

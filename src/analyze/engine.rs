@@ -3,14 +3,17 @@
 //! Owns the miners, the groups with what they carry from window to window, and every open window. What it needs from an
 //! earlier run is handed to it, what the next run will need it hands out; when and where that is kept is its owner's.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::{
     Settings,
-    detect::{Closing, Sighting},
+    detect::{self, Closing, GroupDetect, Sighting},
     digest,
     exhibit::Exhibit,
     group::{Group, GroupKey, Groups, StreamContext, group_name},
@@ -18,11 +21,12 @@ use super::{
     line::Line,
     mine::{Change, Miner},
     sift::{GroupSift, Sifter, Verdict},
-    window::{OpenWindow, Seen},
+    window::{OpenWindow, Seen, TemplateStat},
 };
 use crate::{
     model::{FindingDraft, Labels, LineRef, TemplateId, Timestamp},
     store::{
+        alias::Alias,
         memory::{MemoryRow, StoredRow},
         position, template,
     },
@@ -49,6 +53,8 @@ pub struct Carried {
     pub groups: Vec<position::Group>,
     /// What the detectors remember.
     pub memory: Vec<StoredRow>,
+    /// Templates that were merged into others.
+    pub aliases: Vec<Alias>,
 }
 
 /// What one line turned out to be.
@@ -85,10 +91,14 @@ pub struct Closed {
     pub exhibit: Option<Exhibit>,
     /// Lines by template, and the time of the last.
     pub counts: Vec<(TemplateId, u64, Timestamp)>,
+    /// Its templates, and of which of them a rule or a finding spoke.
+    pub seen: Vec<(TemplateId, bool)>,
     /// The rule state carried on.
     pub carried: Vec<u8>,
     /// What the detectors have learnt.
     pub memory: Vec<MemoryRow>,
+    /// Findings that are over, by their fingerprint, and when that was: what was missing is back.
+    pub over: Vec<(String, Timestamp)>,
 }
 
 /// What became of the templates since the last time.
@@ -107,9 +117,11 @@ pub struct Engine {
     pub(super) settings: Settings,
     pub(super) sifter: Arc<Sifter>,
     ids: Arc<AtomicU64>,
-    miners: FxHashMap<i64, Miner>,
+    pub(super) miners: FxHashMap<i64, Miner>,
     pub(super) groups: Groups,
     open_templates: usize,
+    /// Memory that everything takes that detectors have learnt.
+    pub(super) learnt_bytes: usize,
     /// No window is due before this time.
     next_due: Timestamp,
 }
@@ -117,7 +129,10 @@ pub struct Engine {
 impl Engine {
     /// Goes on where an earlier run ended.
     pub fn restore(settings: Settings, sifter: Arc<Sifter>, carried: Carried) -> Self {
-        let next_id = carried.templates.iter().map(|row| row.id.0 + 1).max().unwrap_or(1);
+        // A number is never given twice, or an old alias would speak for a new template.
+        let known =
+            carried.templates.iter().map(|row| row.id).chain(carried.aliases.iter().map(|alias| alias.id));
+        let next_id = known.map(|id| id.0 + 1).max().unwrap_or(1);
         let mut engine = Engine {
             settings,
             sifter,
@@ -125,6 +140,7 @@ impl Engine {
             miners: FxHashMap::default(),
             groups: carried.groups.into_iter().map(restored_group).collect(),
             open_templates: 0,
+            learnt_bytes: 0,
             next_due: Timestamp::MAX,
         };
         let mut by_tenant: FxHashMap<i64, Vec<template::TemplateRow>> = FxHashMap::default();
@@ -134,24 +150,64 @@ impl Engine {
         for (tenant, rows) in by_tenant {
             engine.miner(tenant).restore(rows);
         }
+        for Alias { tenant, id, into } in carried.aliases {
+            engine.miner(tenant).restore_alias(id, into);
+        }
         for StoredRow { tenant, group, row } in carried.memory {
             if let Some(group) = engine.groups.get_mut(&(tenant, group)) {
                 group.detect.restore(&row);
             }
         }
+        let keys: Vec<GroupKey> = engine.groups.iter().map(|(key, _)| key.clone()).collect();
+        keys.iter().for_each(|key| engine.weigh(key));
         engine
     }
 
-    /// What the lines of a label set have in common; to be kept by the caller.
-    pub fn context(&mut self, tenant: i64, labels: Labels) -> StreamContext {
-        let group = (tenant, group_name(&labels, &self.settings.group_by));
-        StreamContext {
-            tenant,
-            place: self.groups.place(&group),
-            group,
-            rules: self.sifter.stream_rules(&labels),
-            labels,
+    /// The group in which the lines of a label set are analysed.
+    pub fn group_of(&self, tenant: i64, labels: &Labels) -> GroupKey {
+        (tenant, group_name(labels, &self.settings.group_by))
+    }
+
+    /// Whether a group is in memory.
+    pub fn has(&self, key: &GroupKey) -> bool {
+        self.groups.get(key).is_some()
+    }
+
+    /// Whether a group has an open window.
+    pub fn is_open(&self, key: &GroupKey) -> bool {
+        self.groups.get(key).is_some_and(|group| group.window.is_some())
+    }
+
+    /// Takes a group back that was given up or is of an earlier run.
+    pub fn restore_group(&mut self, group: position::Group, memory: &[MemoryRow]) {
+        let (key, mut group) = restored_group(group);
+        memory.iter().for_each(|row| group.detect.restore(row));
+        self.groups.insert(key.clone(), group);
+        self.weigh(&key);
+    }
+
+    /// Gives up a group that has no open window; what it carries is its owner's to keep or forget.
+    pub fn forget(&mut self, key: &GroupKey) {
+        if !self.is_open(key) {
+            let learnt = self.groups.get(key).map_or(0, |group| group.learnt_bytes);
+            self.learnt_bytes = self.learnt_bytes.saturating_sub(learnt);
+            self.groups.remove(key);
         }
+    }
+
+    /// Gives up the groups silent for longest when there are too many. What they carry must have been kept by now.
+    pub fn evict(&mut self) {
+        let max_bytes = self.settings.detect.max_bytes;
+        if self.groups.len() > self.settings.max_groups || self.learnt_bytes > max_bytes {
+            self.groups.evict(self.settings.max_groups, max_bytes);
+            self.learnt_bytes = self.groups.values().map(|group| group.learnt_bytes).sum();
+        }
+    }
+
+    /// What the lines of a label set have in common; to be kept by the caller.
+    pub fn context(&self, tenant: i64, labels: Labels) -> StreamContext {
+        let group = self.group_of(tenant, &labels);
+        StreamContext { tenant, group, rules: self.sifter.stream_rules(&labels), labels }
     }
 
     /// Takes lines of one stream that arrived together; `seq` numbers arrivals.
@@ -163,7 +219,7 @@ impl Engine {
         watch: &mut impl Watch,
     ) {
         self.miner(context.tenant);
-        let Some(group) = self.groups.at(context.place) else { return };
+        let group = self.groups.get_or_new(&context.group);
         let Some(miner) = self.miners.get_mut(&context.tenant) else { return };
         if seq <= group.seq {
             return; // analysed before a restart, together with a window already committed
@@ -215,6 +271,15 @@ impl Engine {
     /// Whether the open windows together hold too much and should be closed early.
     pub fn is_overfull(&self) -> bool {
         self.open_templates > self.settings.max_open_templates
+            || self.learnt_bytes > self.settings.detect.max_bytes
+            || self.has_too_many_groups()
+    }
+
+    /// Whether more groups have an open window than may be in memory.
+    fn has_too_many_groups(&self) -> bool {
+        let max = self.settings.max_groups;
+        let open = || self.groups.values().filter(|group| group.window.is_some()).count();
+        self.groups.len() > max && open() > max
     }
 
     /// Ends the window of a group; every arrival up to `seq` is in it or before it.
@@ -243,12 +308,23 @@ impl Engine {
         let exhibit = (self.settings.ask_model && is_telling)
             .then(|| digest::exhibit(&key.1, &open, &findings, &text_of));
         let counts = open.templates.iter().map(|(id, stat)| (resolve(*id), stat.count, stat.last)).collect();
+        let spoken: BTreeSet<&str> = findings.iter().flat_map(FindingDraft::templates).collect();
+        let is_spoken_of =
+            |id| !spoken.is_empty() && text_of(id).is_some_and(|t| spoken.contains(t.as_str()));
+        let flagged = |(id, stat): (&TemplateId, &TemplateStat)| stat.severity.is_some() || is_spoken_of(*id);
+        let seen = open.templates.iter().map(|entry| (resolve(*entry.0), flagged(entry))).collect();
         group.sift.end_window(now);
         group.seq = seq;
         group.urgent_since = None;
         let carried = serde_json::to_vec(&group.sift).unwrap_or_default();
         let memory = group.detect.save();
-        Some(Closed { key: key.clone(), window: open, findings, exhibit, counts, carried, memory })
+        let returns = group.detect.take_returns().into_iter();
+        let over = returns
+            .map(|back| (judge::fingerprint(detect::SILENCE, &key.1, &back.subject), back.at))
+            .collect();
+        self.weigh(key);
+        let key = key.clone();
+        Some(Closed { key, window: open, findings, exhibit, counts, seen, carried, memory, over })
     }
 
     /// The groups in which an urgent rule spoke and may be written at `now`.
@@ -311,7 +387,7 @@ struct Reader<'a> {
     context: &'a StreamContext,
     sift: &'a mut GroupSift,
     window: &'a mut OpenWindow,
-    detect: &'a mut super::detect::GroupDetect,
+    detect: &'a mut GroupDetect,
     settings: &'a Settings,
 }
 
@@ -350,7 +426,8 @@ impl Reader<'_> {
         };
         let level = self.window.add(&line, &seen);
         let mut surprise = 0.0;
-        if self.settings.detect.enabled {
+        let detect = &self.settings.detect;
+        if detect.enabled {
             let sighting = Sighting {
                 line: &line,
                 template,
@@ -359,9 +436,9 @@ impl Reader<'_> {
                 received: arrival,
                 hit: verdict.hit,
                 level,
-                is_late: false,
+                is_late: self.detect.is_late(detect, received.timestamp, arrival),
             };
-            surprise = self.detect.line(&self.settings.detect, &sighting);
+            surprise = self.detect.line(detect, &sighting);
         }
         watch.line(&Noted { line: &line, template, verdict: &verdict, surprise });
         verdict.urgent

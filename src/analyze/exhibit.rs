@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EvidenceLine, FindingDraft, Timestamp};
+use crate::{
+    analyze::context::Context,
+    model::{EvidenceLine, FindingDraft, Timestamp},
+};
 
 /// Everything worth showing of one window, most suspicious first.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -30,6 +33,9 @@ pub struct Exhibit {
     pub omitted_lines: u64,
     /// What rules and detectors already found in this window.
     pub known: Vec<Known>,
+    /// What was gathered beside it when the model is asked.
+    #[serde(skip)]
+    pub context: Context,
 }
 
 /// One template of the window.

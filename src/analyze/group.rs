@@ -23,6 +23,8 @@ pub struct Group {
     pub sift: GroupSift,
     /// What the detectors have learnt.
     pub detect: GroupDetect,
+    /// The memory that takes, when it was last weighed.
+    pub learnt_bytes: usize,
     /// The open window, if lines came since the last one was closed.
     pub window: Option<OpenWindow>,
     /// An urgent finding waits to be written since the arrival of this push.
@@ -31,57 +33,83 @@ pub struct Group {
     pub urgent_written: Option<Timestamp>,
 }
 
-/// Every group, by name and by place. A place never changes, so streams remember it instead of a name.
+/// The groups in memory, by name. Senders choose the names, so there is a limit to them.
 #[derive(Default)]
 pub struct Groups {
-    list: Vec<(GroupKey, Group)>,
-    places: HashMap<GroupKey, usize>,
+    by_name: HashMap<GroupKey, Group>,
 }
 
 impl Groups {
-    /// The place of a group; a new one is made.
-    pub fn place(&mut self, key: &GroupKey) -> usize {
-        if let Some(place) = self.places.get(key) {
-            return *place;
-        }
-        let place = self.list.len();
-        self.list.push((key.clone(), Group::default()));
-        self.places.insert(key.clone(), place);
-        place
-    }
-
-    /// The group at a place.
-    pub fn at(&mut self, place: usize) -> Option<&mut Group> {
-        self.list.get_mut(place).map(|(_, group)| group)
+    /// The group of this name; a new one is made.
+    pub fn get_or_new(&mut self, key: &GroupKey) -> &mut Group {
+        self.by_name.entry(key.clone()).or_default()
     }
 
     /// The group of this name.
     pub fn get_mut(&mut self, key: &GroupKey) -> Option<&mut Group> {
-        let place = *self.places.get(key)?;
-        self.at(place)
+        self.by_name.get_mut(key)
     }
 
-    /// Every group with its name.
+    /// The group of this name.
+    pub fn get(&self, key: &GroupKey) -> Option<&Group> {
+        self.by_name.get(key)
+    }
+
+    /// Takes a group over.
+    pub fn insert(&mut self, key: GroupKey, group: Group) {
+        self.by_name.insert(key, group);
+    }
+
+    /// Gives a group up.
+    pub fn remove(&mut self, key: &GroupKey) {
+        self.by_name.remove(key);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Makes room when there are more than `max`, or when what was learnt of them takes more than `max_bytes`: gives up
+    /// those without an open window that were silent for longest, and a few more than needed, so that this is not done
+    /// for each new name.
+    pub fn evict(&mut self, max: usize, max_bytes: usize) {
+        let mut bytes: usize = self.values().map(|group| group.learnt_bytes).sum();
+        if self.len() <= max && bytes <= max_bytes {
+            return;
+        }
+        let idle = self.by_name.iter().filter(|(_, group)| group.window.is_none());
+        let mut idle: Vec<(u64, GroupKey, usize)> =
+            idle.map(|(key, group)| (group.seq, key.clone(), group.learnt_bytes)).collect();
+        idle.sort_unstable();
+        for (_, key, learnt) in idle {
+            if self.len() <= max - max / 16 && bytes <= max_bytes - max_bytes / 16 {
+                break;
+            }
+            self.by_name.remove(&key);
+            bytes = bytes.saturating_sub(learnt);
+        }
+    }
+
+    /// Every group with its name, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&GroupKey, &Group)> {
-        self.list.iter().map(|(key, group)| (key, group))
+        self.by_name.iter()
     }
 
-    /// Every group.
+    /// Every group with its name, to be changed; in no particular order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&GroupKey, &mut Group)> {
+        self.by_name.iter_mut()
+    }
+
+    /// Every group, in no particular order.
     pub fn values(&self) -> impl Iterator<Item = &Group> {
-        self.list.iter().map(|(_, group)| group)
+        self.by_name.values()
     }
 }
 
 impl FromIterator<(GroupKey, Group)> for Groups {
     fn from_iter<I: IntoIterator<Item = (GroupKey, Group)>>(groups: I) -> Self {
-        let mut all = Groups::default();
-        for (key, group) in groups {
-            let place = all.place(&key);
-            if let Some(at) = all.at(place) {
-                *at = group;
-            }
-        }
-        all
+        Groups { by_name: groups.into_iter().collect() }
     }
 }
 
@@ -93,8 +121,6 @@ pub struct StreamContext {
     pub labels: Labels,
     /// Which group its lines belong to.
     pub group: GroupKey,
-    /// That group's place among all.
-    pub place: usize,
     /// The rules that apply to it.
     pub rules: StreamRules,
 }
@@ -102,4 +128,30 @@ pub struct StreamContext {
 /// The group of a label set: the first grouping label it has, or the tenant's common group.
 pub fn group_name(labels: &Labels, group_by: &[String]) -> String {
     group_by.iter().find_map(|name| labels.get(name)).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> GroupKey {
+        (1, name.to_owned())
+    }
+
+    #[test]
+    fn groups_silent_for_longest_are_given_up_and_open_windows_never() {
+        let mut groups = Groups::default();
+        for n in 0..40_u64 {
+            let group = groups.get_or_new(&key(&format!("h{n}")));
+            group.seq = n;
+            group.window = (n == 3).then(|| OpenWindow::open(n, Timestamp::default()));
+        }
+        groups.evict(40, usize::MAX);
+        assert_eq!(groups.len(), 40, "as many as are allowed");
+        groups.evict(32, usize::MAX);
+        assert_eq!(groups.len(), 30, "a sixteenth below the limit");
+        for (name, is_kept) in [("h0", false), ("h3", true), ("h10", false), ("h11", true), ("h39", true)] {
+            assert_eq!(groups.get(&key(name)).is_some(), is_kept, "{name}");
+        }
+    }
 }

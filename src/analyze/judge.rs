@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::detect::{Closing, Evidence, combine};
+use super::detect::{Closing, DRIFT, EVERYTHING, Evidence, THIS_HOST, combine};
 use crate::{
     model::{Category, EvidenceLine, FindingDraft, Origin, Severity},
     wire::level::{self, Level},
@@ -97,14 +97,17 @@ fn finding(mut evidence: Vec<Evidence>, closing: &Closing<'_>) -> Option<Finding
     let detectors: BTreeSet<&str> = evidence.iter().map(|e| e.detector).collect();
     let lines = quotes(&evidence, closing);
     let is_bad = lines.iter().any(|line| level(line) >= Level::Error);
-    let severity = match score >= SURE && (is_bad || detectors.len() > 1) {
+    // A host that stopped says nothing bad any more.
+    let is_host_down = [THIS_HOST, EVERYTHING].contains(&lead.subject.as_str());
+    let severity = match score >= SURE && (is_bad || is_host_down || detectors.len() > 1) {
         true => Severity::Medium,
+        false if lead.detector == DRIFT => Severity::Info, // news
         false => Severity::Low,
     };
-    let host = closing.group;
+    let host = if lead.subject == EVERYTHING { "" } else { closing.group };
     let hosts: BTreeSet<String> = (!host.is_empty()).then(|| host.to_owned()).into_iter().collect();
     Some(FindingDraft {
-        fingerprint: format!("anomaly/{}/{host}/{}", lead.detector, lead.subject),
+        fingerprint: fingerprint(lead.detector, host, &lead.subject),
         title: title(lead, host),
         severity,
         category: Category::Anomaly,
@@ -122,6 +125,12 @@ fn finding(mut evidence: Vec<Evidence>, closing: &Closing<'_>) -> Option<Finding
         users: evidence.iter().flat_map(|e| &e.users).cloned().collect(),
         evidence: lines,
     })
+}
+
+/// What the store knows it by. What every host says is one thing, whoever says it first.
+pub fn fingerprint(detector: &str, host: &str, subject: &str) -> String {
+    let host = if subject == EVERYTHING { "" } else { host };
+    format!("anomaly/{detector}/{host}/{subject}")
 }
 
 /// Everything at once is one thing: as after an update, or when a machine fails.
@@ -178,7 +187,8 @@ fn quotes(evidence: &[Evidence], closing: &Closing<'_>) -> Vec<EvidenceLine> {
 }
 
 fn title(lead: &Evidence, host: &str) -> String {
-    let place = if host.is_empty() { String::new() } else { format!(" on {host}") };
+    let place =
+        if host.is_empty() || lead.subject == EVERYTHING { String::new() } else { format!(" on {host}") };
     let mut title = lead.sentence.trim_end_matches('.').to_owned();
     if title.chars().count() > MAX_TITLE {
         title = title.chars().take(MAX_TITLE - 1).chain(['…']).collect();

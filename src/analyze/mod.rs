@@ -6,12 +6,14 @@
 //! windows that wait for a model: ask, ground, judge again. A slow model therefore never holds back the lines.
 
 pub mod ask;
+pub mod context;
 pub mod detect;
 pub mod digest;
 pub mod engine;
 pub mod exhibit;
 pub mod explain;
 pub mod ground;
+pub mod knowledge;
 pub mod line;
 pub mod mine;
 pub mod sift;
@@ -21,6 +23,7 @@ pub mod window;
 mod commit;
 mod group;
 mod judge;
+mod quiet;
 mod settings;
 
 pub use settings::Settings;

@@ -21,6 +21,8 @@ pub struct Settings {
     pub urgent_interval: Duration,
     /// Templates held by all open windows together; above it the windows are closed early.
     pub max_open_templates: usize,
+    /// Groups in memory at most; the one silent for longest waits in the store until it has lines again.
+    pub max_groups: usize,
     /// Whether a model is configured: windows with something to say then wait for its words.
     pub ask_model: bool,
     /// Template mining.
@@ -51,6 +53,7 @@ impl Default for Settings {
             dedup: Duration::from_secs(3_600),
             urgent_interval: Duration::from_secs(1),
             max_open_templates: 100_000,
+            max_groups: 5_000,
             ask_model: false,
             mine: mine::Settings::default(),
             detect: detect::Settings::default(),

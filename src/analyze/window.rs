@@ -174,15 +174,20 @@ impl TemplateStat {
 
 /// Makes an evidence line of a raw one, cut on a character border.
 pub fn quote(line: &Line<'_>) -> EvidenceLine {
-    let mut text = String::new();
-    quote_into(line.raw, &mut text);
     EvidenceLine {
         stream: line.labels.clone(),
         timestamp_ns: line.timestamp,
-        line: text,
+        line: quoted(line.raw),
         template: None,
         at: Some(line.at),
     }
+}
+
+/// The text of a raw line, cut on a character border.
+pub fn quoted(raw: &[u8]) -> String {
+    let mut text = String::new();
+    quote_into(raw, &mut text);
+    text
 }
 
 /// Makes `kept` quote `line` from now on; takes over its memory, as this happens once per block and template.

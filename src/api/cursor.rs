@@ -5,7 +5,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{error::ApiError, params};
-use crate::model::{FindingId, StreamId, TemplateId, Timestamp, WindowId};
+use crate::model::{FindingId, NoteId, StreamId, TemplateId, Timestamp, WindowId};
 
 /// A place in a list that can be written into a cursor.
 pub trait Place: Sized {
@@ -68,6 +68,18 @@ impl Place for WindowId {
 
     fn from_halves(number: i64, _: &str) -> Option<Self> {
         Some(WindowId(number))
+    }
+}
+
+impl Place for NoteId {
+    const LIST: &'static str = "notes";
+
+    fn halves(&self) -> (i64, String) {
+        (self.0, String::new())
+    }
+
+    fn from_halves(number: i64, _: &str) -> Option<Self> {
+        Some(NoteId(number))
     }
 }
 

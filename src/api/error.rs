@@ -50,6 +50,15 @@ pub enum ApiError {
         /// The wanted one.
         to: FindingStatus,
     },
+    /// A note of the knowledge folder is changed there.
+    #[error("this note is a file of the knowledge folder: change it there")]
+    NoteIsFile,
+    /// No further note is taken.
+    #[error("there are {limit} notes, no more are kept: delete some")]
+    TooManyNotes {
+        /// How many are kept.
+        limit: usize,
+    },
     /// Every place of the event stream is taken.
     #[error("too many listeners: {limit} are served at a time")]
     TooManyListeners {
@@ -82,6 +91,8 @@ impl ApiError {
             E::BadBody(_) => (StatusCode::BAD_REQUEST, "bad_body", false),
             E::NotFound(_) => (StatusCode::NOT_FOUND, "not_found", false),
             E::BadTransition { .. } => (StatusCode::CONFLICT, "bad_transition", false),
+            E::NoteIsFile => (StatusCode::CONFLICT, "note_is_file", false),
+            E::TooManyNotes { .. } => (StatusCode::CONFLICT, "too_many_notes", false),
             E::TooManyListeners { .. } => (StatusCode::SERVICE_UNAVAILABLE, "too_many_listeners", true),
             E::Store(StoreError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "busy", true),
             E::Store(StoreError::Unavailable(_) | StoreError::Closed) => {

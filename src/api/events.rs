@@ -111,7 +111,7 @@ impl Listener {
                     Err(_) => Some(resync()),
                 }
             }
-            Change::Finding { .. } | Change::Window { .. } => None,
+            Change::Finding { .. } | Change::Incident { .. } | Change::Window { .. } | Change::Taught => None,
         }
     }
 }

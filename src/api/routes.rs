@@ -4,7 +4,7 @@
 use axum::{
     Router,
     handler::Handler,
-    routing::{get, patch},
+    routing::{delete, get, patch, post, put},
 };
 
 /// A router and what was put into it.
@@ -33,5 +33,26 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     pub fn patch<H: Handler<T, S>, T: 'static>(mut self, path: &'static str, handler: H) -> Self {
         self.listed.push(("patch", path));
         Routes { router: self.router.route(path, patch(handler)), listed: self.listed }
+    }
+
+    /// Adds `POST path`.
+    #[must_use]
+    pub fn post<H: Handler<T, S>, T: 'static>(mut self, path: &'static str, handler: H) -> Self {
+        self.listed.push(("post", path));
+        Routes { router: self.router.route(path, post(handler)), listed: self.listed }
+    }
+
+    /// Adds `PUT path`.
+    #[must_use]
+    pub fn put<H: Handler<T, S>, T: 'static>(mut self, path: &'static str, handler: H) -> Self {
+        self.listed.push(("put", path));
+        Routes { router: self.router.route(path, put(handler)), listed: self.listed }
+    }
+
+    /// Adds `DELETE path`.
+    #[must_use]
+    pub fn delete<H: Handler<T, S>, T: 'static>(mut self, path: &'static str, handler: H) -> Self {
+        self.listed.push(("delete", path));
+        Routes { router: self.router.route(path, delete(handler)), listed: self.listed }
     }
 }

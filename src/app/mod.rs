@@ -8,6 +8,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use crate::{
     analyze::{
         explain::Explainer,
+        knowledge::Librarian,
         sift::Sifter,
         step::{self, Analyzer},
     },
@@ -95,6 +96,7 @@ impl App {
             engines: &engines,
         };
         workshop.start_maintenance();
+        workshop.start_librarian();
         let model = workshop.start_explainer().await?;
         workshop.start_analysis(Sifter::new(rules)).await?;
         workshop.start_forward().await?;
@@ -187,6 +189,13 @@ impl Workshop<'_> {
         let maintenance =
             store::maintain(self.store.clone(), self.settings.store.clone(), self.engines.stop_token());
         self.engines.spawn("maintain", maintenance);
+    }
+
+    /// The engine that reads the knowledge folder; without one it forgets the files of an earlier one and ends.
+    fn start_librarian(&self) {
+        let librarian =
+            Librarian::new(self.store.clone(), self.settings.knowledge.clone(), self.clock.clone());
+        self.engines.spawn("knowledge", librarian.run(self.engines.stop_token()));
     }
 
     /// The engine that asks the model, where one is configured; says which model that is.

@@ -43,6 +43,8 @@ pub struct Settings {
     pub llm: Option<llm::Settings>,
     /// How the model is asked, and how often.
     pub explain: analyze::explain::Settings,
+    /// The folder of the operator's notes.
+    pub knowledge: analyze::knowledge::Settings,
     /// The Loki everything is forwarded to, if any.
     pub forward: Option<forward::Settings>,
     /// Where messages go.

@@ -7,7 +7,7 @@ use super::{
     breaker::Breaker,
     ollama,
     openai::{self, Quirks},
-    wire,
+    tokens_at_most, wire,
 };
 use crate::{
     model::Timestamp,
@@ -39,7 +39,7 @@ pub enum Tier {
 pub struct Attempt {
     /// `ok` or the kind of failure.
     pub outcome: &'static str,
-    /// Tokens sent, as far as the server says.
+    /// Tokens sent, as far as the server says; estimated for an answer that was cut off or declined.
     pub input_tokens: u64,
     /// Tokens received, as far as the server says.
     pub output_tokens: u64,
@@ -102,7 +102,7 @@ impl Model {
             }
             let started = Instant::now();
             let result = self.exchange(model, ask).await;
-            attempts.push(attempt(&result, started.elapsed()));
+            attempts.push(attempt(&result, ask, started.elapsed()));
             self.report(&result);
             let error = match result {
                 Ok(answer) => return Asked { result: Ok(answer), attempts },
@@ -201,7 +201,7 @@ impl Model {
     }
 }
 
-fn attempt(result: &Result<Answer, LlmError>, duration: Duration) -> Attempt {
+fn attempt(result: &Result<Answer, LlmError>, ask: &Ask<'_>, duration: Duration) -> Attempt {
     match result {
         Ok(answer) => Attempt {
             outcome: "ok",
@@ -211,13 +211,20 @@ fn attempt(result: &Result<Answer, LlmError>, duration: Duration) -> Attempt {
         },
         Err(error) => {
             let (input_tokens, output_tokens) = match error {
-                LlmError::AnswerCut(output) => (0, *output),
+                // The question was read and is paid for, whatever became of the answer.
+                LlmError::AnswerCut(output) => (sent(ask), *output),
+                LlmError::Declined => (sent(ask), 0),
                 LlmError::PromptCut { read, .. } => (*read, 0),
                 _ => (0, 0),
             };
             Attempt { outcome: error.kind(), input_tokens, output_tokens, duration }
         }
     }
+}
+
+/// Tokens of a question of which the server has not said how many it read.
+fn sent(ask: &Ask<'_>) -> u64 {
+    tokens_at_most(ask.system.as_str()).saturating_add(tokens_at_most(ask.user.as_str()))
 }
 
 #[cfg(test)]
@@ -279,6 +286,15 @@ mod tests {
             let fake = FakeModel::start(Provider::OpenAi, [reply]).await;
             assert_eq!(outcomes(&ask(&model(fake.settings()).0).await), [expected]);
         }
+    }
+
+    #[tokio::test]
+    async fn the_question_of_an_answer_that_was_cut_off_is_booked_as_well() {
+        let fake = FakeModel::start(Provider::OpenAi, [Reply::CutOff("{".to_owned()), Reply::Refuses]).await;
+        let (model, _) = model(fake.settings());
+        // "rules" and "lines" are five bytes each: two tokens at most.
+        assert_eq!(ask(&model).await.attempts[0].input_tokens, 4);
+        assert_eq!(ask(&model).await.attempts[0].input_tokens, 4);
     }
 
     #[tokio::test]

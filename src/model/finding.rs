@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Category, Labels, LineRef, Severity, TenantId, Timestamp};
+use super::{Category, IncidentId, Labels, LineRef, NoteRef, Severity, TenantId, Timestamp};
 
 /// Identity of a stored finding (a UUID, version 7: sortable by creation).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -147,6 +147,13 @@ pub struct FindingDraft {
     pub last_seen: Timestamp,
 }
 
+impl FindingDraft {
+    /// The texts of the templates its evidence belongs to.
+    pub fn templates(&self) -> impl Iterator<Item = &str> {
+        self.evidence.iter().filter_map(|line| line.template.as_deref())
+    }
+}
+
 /// A stored finding, as the API shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -199,6 +206,23 @@ pub struct Finding {
     pub window: FindingWindow,
     /// Identity independent of wording.
     pub fingerprint: String,
+    /// The operator's notes the model was shown when it spoke of this.
+    #[serde(default)]
+    pub notes: Vec<NoteRef>,
+    /// The incident it belongs to; none until the correlation has come to it.
+    #[serde(default)]
+    pub incident_id: Option<IncidentId>,
+    /// Whether it was seen during maintenance only.
+    #[serde(default)]
+    pub muted: bool,
+}
+
+impl Finding {
+    /// What it is a case of, whatever the host: the first two parts of the fingerprint.
+    pub fn kind(&self) -> &str {
+        let end = self.fingerprint.match_indices('/').nth(1).map_or(self.fingerprint.len(), |(at, _)| at);
+        self.fingerprint.get(..end).unwrap_or_default()
+    }
 }
 
 mod nanos {
@@ -217,7 +241,7 @@ mod nanos {
     }
 }
 
-mod tenant {
+pub(super) mod tenant {
     use serde::{Deserialize, Deserializer};
 
     use crate::model::TenantId;

@@ -66,6 +66,9 @@ pub struct ModelUse {
     pub model: String,
     /// Prompt family and version.
     pub prompt: String,
+    /// SHA-256 of what was asked, in hexadecimal: model, instructions and digest; empty in rows of earlier versions.
+    #[serde(default)]
+    pub digest: String,
     /// Whether the answer came from the cache of equal digests.
     pub cached: bool,
     /// Calls made, repairs and retries included.

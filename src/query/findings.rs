@@ -2,9 +2,10 @@
 
 use super::{Query, QueryError};
 use crate::{
-    model::{Finding, FindingId, TemplateId, TenantId, Timestamp, WindowId, WindowRecord},
+    model::{Finding, FindingId, Note, NoteId, TemplateId, TenantId, Timestamp, WindowId, WindowRecord},
     store::{
         finding::{self, FindingFilter, FindingSummary},
+        note,
         template::{self, TemplateRow},
         window::{self, WindowFilter},
     },
@@ -79,6 +80,25 @@ impl Query {
         let filter = WindowFilter { before, limit: 1, ..WindowFilter::default() };
         let page = self.windows(tenant, filter).await?;
         Ok(page.items.into_iter().find(|window| window.id == id))
+    }
+
+    /// Knowledge notes a tenant sees, in order of number.
+    pub async fn notes(
+        &self,
+        tenant: &TenantId,
+        after: Option<NoteId>,
+        limit: usize,
+    ) -> Result<Page<Note, NoteId>, QueryError> {
+        let (tenant, after) = (self.tenant_number(tenant), after.unwrap_or(NoteId(0)));
+        let rows =
+            self.store.read(move |conn| note::list(conn, tenant, after, limit.saturating_add(1))).await?;
+        Ok(Page::cut(rows, limit, |row| row.id))
+    }
+
+    /// One knowledge note a tenant sees.
+    pub async fn note(&self, tenant: &TenantId, id: NoteId) -> Result<Option<Note>, QueryError> {
+        let tenant = self.tenant_number(tenant);
+        Ok(self.store.read(move |conn| note::get(conn, tenant, id)).await?)
     }
 
     /// A tenant's templates, most lines first.

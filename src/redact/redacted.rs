@@ -74,6 +74,11 @@ impl Redacted {
         Redacted(self.0.chars().filter_map(change).collect())
     }
 
+    /// Its lines: parts of what holds no secret hold none.
+    pub fn lines(&self) -> impl Iterator<Item = Redacted> {
+        self.0.lines().map(|line| Redacted(line.to_owned()))
+    }
+
     /// What a redactor or a session vouches for.
     pub(super) fn trusted(text: String) -> Self {
         Redacted(text)

@@ -80,7 +80,7 @@ pub fn read(conn: &Connection, query: &LineQuery) -> Result<Vec<StoredLine>, Sto
 
 /// Where entries are stored. Chunks come first: they hold what arrived earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+pub(super) enum Place {
     Chunk(i64),
     Block(i64),
 }
@@ -127,7 +127,7 @@ fn source(at: Place, row: &rusqlite::Row<'_>) -> rusqlite::Result<Source> {
 }
 
 /// Opens a block or chunk; `None`, logged, when it is damaged: the other lines can still be read.
-fn open(conn: &Connection, at: Place) -> Result<Option<Entries>, StoreError> {
+pub(super) fn open(conn: &Connection, at: Place) -> Result<Option<Entries>, StoreError> {
     const CHUNK: &str = "SELECT payload FROM chunk WHERE id = ?1";
     const BLOCK: &str = "SELECT payload FROM block WHERE seq = ?1";
     let (sql, id) = match at {

@@ -46,21 +46,14 @@ pub fn remove(tx: &Transaction<'_>, tenant: i64, group: &str) -> Result<(), Stor
     Ok(())
 }
 
-/// Every row of every group, for the analysis at start; rows of one group follow each other.
-pub fn all(conn: &Connection) -> Result<Vec<StoredRow>, StoreError> {
+/// Every row of one group, for the analysis.
+pub fn of(conn: &Connection, tenant: i64, group: &str) -> Result<Vec<MemoryRow>, StoreError> {
     const SQL: &str =
-        "SELECT tenant_id, grp, part, key, state FROM detect_memory ORDER BY tenant_id, grp, part, key";
+        "SELECT part, key, state FROM detect_memory WHERE tenant_id = ?1 AND grp = ?2 ORDER BY part, key";
     let mut statement = conn.prepare_cached(SQL)?;
-    let rows = statement.query_map([], |row| {
-        Ok(StoredRow {
-            tenant: row.get(0)?,
-            group: row.get(1)?,
-            row: MemoryRow {
-                part: row.get(2)?,
-                key: row.get::<_, i64>(3)?.cast_unsigned(),
-                state: Some(row.get(4)?),
-            },
-        })
+    let rows = statement.query_map((tenant, group), |row| {
+        let key = row.get::<_, i64>(1)?.cast_unsigned();
+        Ok(MemoryRow { part: row.get(0)?, key, state: Some(row.get(2)?) })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -78,7 +71,7 @@ pub fn part(conn: &Connection, tenant: i64, group: &str, part: u8) -> Result<Vec
 
 #[cfg(test)]
 mod tests {
-    use super::{part as rows_of, put as write, remove as forget, *};
+    use super::{of as of_group, part as rows_of, put as write, remove as forget, *};
     use crate::store::testing;
 
     fn row(part: u8, key: u64, state: Option<&[u8]>) -> MemoryRow {
@@ -98,8 +91,8 @@ mod tests {
         assert_eq!(of("a", 1), [row(1, 2, Some(b"new"))]);
         assert_eq!(of("b", 1), [row(1, 2, Some(b"other"))]);
         store.write_blocking(|tx| forget(tx, 1, "a")).unwrap();
-        let left = store.read_blocking(all).unwrap();
-        assert_eq!(left.len(), 1);
-        assert_eq!((left[0].group.as_str(), &left[0].row), ("b", &row(1, 2, Some(b"other"))));
+        let left = |group| store.read_blocking(|conn| of_group(conn, 1, group)).unwrap();
+        assert!(left("a").is_empty());
+        assert_eq!(left("b"), [row(1, 2, Some(b"other"))]);
     }
 }

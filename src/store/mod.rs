@@ -4,12 +4,19 @@
 //! (from [`Store::read`]), writing functions a `&Transaction` (from [`Store::write`]), so that an engine can commit
 //! its result and its position together.
 
+pub mod alias;
 pub mod block;
 pub mod census;
+pub mod feedback;
 pub mod finding;
+pub mod incident;
 pub mod line;
+pub mod maintenance;
 pub mod memory;
 pub mod model_call;
+pub mod needle;
+pub mod normal;
+pub mod note;
 pub mod position;
 pub mod template;
 pub mod window;
@@ -17,6 +24,7 @@ pub mod window;
 mod backup;
 mod chunk;
 mod compact;
+mod condition;
 mod entries;
 mod maintain;
 mod open;
@@ -46,7 +54,7 @@ pub use streams::{StreamInfo, Streams, TooManyStreams};
 use tokio::sync::{Semaphore, broadcast, oneshot, watch};
 
 use crate::{
-    model::{FindingId, PushBatch, WindowId},
+    model::{FindingId, IncidentId, PushBatch, WindowId},
     runtime::Clock,
     store::{
         queue::{AppendJob, Queue},
@@ -172,6 +180,15 @@ pub enum Change {
         /// Which one.
         id: FindingId,
     },
+    /// An incident is new, has grown, or has changed its status.
+    Incident {
+        /// The tenant's number.
+        tenant: i64,
+        /// Which one.
+        id: IncidentId,
+    },
+    /// Somebody has taught something: normals, verdicts or maintenance windows have changed.
+    Taught,
     /// A window was written or ended.
     Window {
         /// The tenant's number.

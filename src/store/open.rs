@@ -20,6 +20,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_init.sql"),
     include_str!("../../migrations/0002_window_severity.sql"),
     include_str!("../../migrations/0003_detect.sql"),
+    include_str!("../../migrations/0004_context.sql"),
+    include_str!("../../migrations/0005_analysis_bounds.sql"),
+    include_str!("../../migrations/0006_incident.sql"),
 ];
 
 /// Fixed when the file is made. Pushes are a few KB to a few hundred KB, so pages larger than SQLite's 4096 save work.

@@ -1,5 +1,7 @@
 //! Mined templates: kept so that a restart goes on with what was learnt.
 
+use std::collections::BTreeSet;
+
 use rusqlite::Row;
 use serde::Serialize;
 
@@ -69,8 +71,10 @@ pub fn add_counts(tx: &Transaction<'_>, counts: &[(TemplateId, u64, Timestamp)])
 /// Moves the lines counted for templates to those they were merged into; the former are left without lines.
 pub fn move_counts(tx: &Transaction<'_>, merged: &[(TemplateId, TemplateId)]) -> Result<(), StoreError> {
     const MOVE: &str = "UPDATE template SET count = template.count + other.count,
-            first_ns = MIN(template.first_ns, other.first_ns), last_ns = MAX(template.last_ns, other.last_ns)
-        FROM (SELECT count, first_ns, last_ns FROM template WHERE id = ?1) AS other WHERE template.id = ?2";
+            first_ns = MIN(template.first_ns, other.first_ns), last_ns = MAX(template.last_ns, other.last_ns),
+            is_flagged = MAX(template.is_flagged, other.is_flagged)
+        FROM (SELECT count, first_ns, last_ns, is_flagged FROM template WHERE id = ?1) AS other
+        WHERE template.id = ?2";
     let mut add = tx.prepare_cached(MOVE)?;
     let mut clear = tx.prepare_cached("UPDATE template SET count = 0 WHERE id = ?1")?;
     for (from, into) in merged {
@@ -78,6 +82,58 @@ pub fn move_counts(tx: &Transaction<'_>, merged: &[(TemplateId, TemplateId)]) ->
         clear.execute([from.0.cast_signed()])?;
     }
     Ok(())
+}
+
+/// Counts a committed window, at the server's time `now`, for each template in it, and marks those of which a rule or a
+/// finding spoke.
+pub fn count_windows(
+    tx: &Transaction<'_>,
+    templates: &[(TemplateId, bool)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const SQL: &str =
+        "UPDATE template SET windows = windows + 1, days = days + (last_day < ?2), last_day = ?2,
+        is_flagged = MAX(is_flagged, ?3) WHERE id = ?1";
+    let day = now.as_secs().div_euclid(86_400);
+    let mut statement = tx.prepare_cached(SQL)?;
+    for (id, is_flagged) in templates {
+        statement.execute((id.0.cast_signed(), day, is_flagged))?;
+    }
+    Ok(())
+}
+
+/// Marks a tenant's templates with these texts: a finding spoke of them.
+pub fn flag(tx: &Transaction<'_>, tenant: i64, texts: &BTreeSet<String>) -> Result<(), StoreError> {
+    if texts.is_empty() {
+        return Ok(());
+    }
+    // Walks the tenant's templates, a few thousand: this happens when the model has found something of its own.
+    const SQL: &str = "UPDATE template SET is_flagged = 1
+        WHERE tenant_id = ?1 AND is_flagged = 0 AND text IN (SELECT value FROM json_each(?2))";
+    let texts = serde_json::to_string(texts)
+        .map_err(|error| StoreError::Damaged { what: "template", cause: error.to_string() })?;
+    tx.prepare_cached(SQL)?.execute((tenant, texts))?;
+    Ok(())
+}
+
+/// What makes a template one of daily life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Daily {
+    /// Windows it was seen in, at least.
+    pub windows: u64,
+    /// Different days on which it was seen, at least.
+    pub days: u64,
+}
+
+/// The texts of a tenant's templates that belong to daily life: seen often enough, and never part of a finding.
+pub fn daily(conn: &Connection, tenant: i64, daily: Daily) -> Result<BTreeSet<String>, StoreError> {
+    // Searches the index template_frequent by tenant: a few thousand rows.
+    const SQL: &str = "SELECT text FROM template
+        WHERE tenant_id = ?1 AND windows >= ?2 AND days >= ?3 AND is_flagged = 0";
+    let mut statement = conn.prepare_cached(SQL)?;
+    let least = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let rows = statement.query_map((tenant, least(daily.windows), least(daily.days)), |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Removes templates the miner has evicted.
@@ -183,6 +239,47 @@ mod tests {
         store.write_blocking(|tx| remove(tx, &[TemplateId(2)])).unwrap();
         let expected = TemplateRow { last_seen: later, ..row(1, 7, "c") };
         assert_eq!(store.read_blocking(all).unwrap(), [expected]);
+    }
+
+    fn day(n: u64) -> Timestamp {
+        Timestamp::from_secs(1_700_000_000).plus(std::time::Duration::from_secs(n * 86_400))
+    }
+
+    fn daily_texts(store: &testing::TestStore) -> Vec<String> {
+        let often = Daily { windows: 3, days: 2 };
+        store.read_blocking(|conn| daily(conn, 1, often)).unwrap().into_iter().collect()
+    }
+
+    #[test]
+    fn what_comes_often_on_several_days_and_never_in_a_finding_is_daily_life() {
+        let store = testing::store();
+        store
+            .write_blocking(|tx| put(tx, &[row(1, 0, "often"), row(2, 0, "one day"), row(3, 0, "bad")]))
+            .unwrap();
+        for n in 0..4 {
+            let seen = [(TemplateId(1), false, n / 2), (TemplateId(2), false, 0), (TemplateId(3), n == 0, n)];
+            for (id, is_flagged, on) in seen {
+                store.write_blocking(move |tx| count_windows(tx, &[(id, is_flagged)], day(on))).unwrap();
+            }
+        }
+        assert_eq!(daily_texts(&store), ["often"]);
+        store.write_blocking(|tx| put(tx, &[row(1, 0, "often <*>")])).unwrap();
+        assert_eq!(daily_texts(&store), ["often <*>"], "a wider text is still the same template");
+        store.write_blocking(|tx| flag(tx, 1, &BTreeSet::from(["often <*>".to_owned()]))).unwrap();
+        assert_eq!(daily_texts(&store), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_template_that_takes_in_one_of_a_finding_is_not_daily_life() {
+        let store = testing::store();
+        store.write_blocking(|tx| put(tx, &[row(1, 0, "a <*>"), row(2, 0, "a b")])).unwrap();
+        for n in 0..4 {
+            store.write_blocking(move |tx| count_windows(tx, &[(TemplateId(1), false)], day(n))).unwrap();
+        }
+        store.write_blocking(|tx| count_windows(tx, &[(TemplateId(2), true)], day(9))).unwrap();
+        assert_eq!(daily_texts(&store), ["a <*>"]);
+        store.write_blocking(|tx| move_counts(tx, &[(TemplateId(2), TemplateId(1))])).unwrap();
+        assert_eq!(daily_texts(&store), [] as [&str; 0]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod analyze;
 mod forward;
 mod http;
+mod incident;
 mod ingest;
 mod llm;
 mod store;
@@ -10,6 +11,7 @@ mod store;
 pub use analyze::AnalyzeMetrics;
 pub use forward::ForwardMetrics;
 pub use http::HttpMetrics;
+pub use incident::IncidentMetrics;
 pub use ingest::{IngestMetrics, TenantIngestMetrics};
 pub use llm::{CountedCall, LlmMetrics};
 pub use store::StoreMetrics;
@@ -28,6 +30,8 @@ pub struct Metrics {
     pub store: StoreMetrics,
     /// Windows and findings.
     pub analyze: AnalyzeMetrics,
+    /// Incidents.
+    pub incident: IncidentMetrics,
     /// Model calls.
     pub llm: LlmMetrics,
     /// Forwarding to a Loki.
@@ -43,6 +47,7 @@ impl Metrics {
             http: HttpMetrics::register(&registry)?,
             store: StoreMetrics::register(&registry)?,
             analyze: AnalyzeMetrics::register(&registry)?,
+            incident: IncidentMetrics::register(&registry)?,
             llm: LlmMetrics::register(&registry)?,
             forward: ForwardMetrics::register(&registry)?,
             registry,

@@ -7,6 +7,7 @@ pub mod level;
 pub mod name;
 pub mod otlp;
 pub mod push;
+pub mod stamp;
 
 mod json;
 mod protobuf;

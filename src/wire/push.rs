@@ -70,6 +70,7 @@ pub(super) enum Encoding {
     Gzip,
     Deflate,
     Zstd,
+    Lz4,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,6 +201,7 @@ impl Encoding {
             ("x-gzip", Encoding::Gzip),
             ("deflate", Encoding::Deflate),
             ("zstd", Encoding::Zstd),
+            ("lz4", Encoding::Lz4),
         ];
         let found = known.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(value));
         match found {
@@ -284,7 +286,9 @@ pub fn unpacked_bytes(format: Format, body: &[u8]) -> usize {
         Encoding::Identity | Encoding::Snappy => {
             snap::raw::decompress_len(body).map_or(body.len(), |announced| announced.max(body.len()))
         }
-        Encoding::Gzip | Encoding::Deflate | Encoding::Zstd => body.len().saturating_mul(GENEROUS_EXPANSION),
+        Encoding::Gzip | Encoding::Deflate | Encoding::Zstd | Encoding::Lz4 => {
+            body.len().saturating_mul(GENEROUS_EXPANSION)
+        }
     }
 }
 
@@ -461,7 +465,7 @@ mod tests {
         fn any_body_in_any_format_is_decoded_or_refused(
             body in prop::collection::vec(any::<u8>(), 0..400),
             content_type in prop::sample::select(vec!["", "application/json", "application/x-protobuf"]),
-            encoding in prop::sample::select(vec!["", "snappy", "gzip", "deflate", "zstd"]),
+            encoding in prop::sample::select(vec!["", "snappy", "gzip", "deflate", "zstd", "lz4"]),
             is_legacy: bool,
         ) {
             let format =

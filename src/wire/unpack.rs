@@ -33,6 +33,10 @@ pub(super) fn unpack(encoding: Encoding, body: Bytes, max: usize) -> Result<Byte
             decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(failed)?;
             read_capped("zstd", decoder, body.len(), max)
         }
+        // A frame's blocks are 8 MiB at most, whatever its head announces.
+        Encoding::Lz4 => {
+            read_capped("lz4", lz4_flex::frame::FrameDecoder::new(body.as_ref()), body.len(), max)
+        }
     }
 }
 
@@ -116,6 +120,12 @@ mod tests {
         encoder.finish().unwrap().into()
     }
 
+    fn lz4(plain: &[u8]) -> Bytes {
+        let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap().into()
+    }
+
     #[test]
     fn every_encoding_gives_back_what_was_packed() {
         let plain = b"the same line, the same line, the same line".as_slice();
@@ -129,6 +139,7 @@ mod tests {
             (Encoding::Deflate, raw.finish().unwrap().into()),
             (Encoding::Deflate, zlib.finish().unwrap().into()),
             (Encoding::Zstd, zstd::encode_all(plain, 3).unwrap().into()),
+            (Encoding::Lz4, lz4(plain)),
         ] {
             assert_eq!(unpack(encoding, packed, MAX).unwrap(), plain, "{encoding:?}");
         }
@@ -149,7 +160,9 @@ mod tests {
     fn bombs_are_cut_off_at_the_cap() {
         let zeros = vec![0; 16 * MAX];
         let zstd = zstd::encode_all(zeros.as_slice(), 3).unwrap();
-        for (encoding, bomb) in [(Encoding::Gzip, gzip(&zeros)), (Encoding::Zstd, zstd.into())] {
+        let bombs =
+            [(Encoding::Gzip, gzip(&zeros)), (Encoding::Zstd, zstd.into()), (Encoding::Lz4, lz4(&zeros))];
+        for (encoding, bomb) in bombs {
             assert!(bomb.len() < MAX / 8);
             let too_large = DecodeError::TooLarge { size: MAX + 1, max: MAX };
             assert_eq!(unpack(encoding, bomb, MAX), Err(too_large), "{encoding:?}");

@@ -22,6 +22,7 @@ mod floors;
 mod forward;
 mod forward_engine;
 mod harness;
+mod hostile;
 mod llm;
 mod metrics;
 mod otlp;

@@ -4,6 +4,7 @@ use std::{cell::Cell, net::IpAddr};
 
 use sha2::{Digest as _, Sha256};
 
+use super::context::{Beside, texts};
 use crate::{
     analyze::exhibit::{Exhibit, Item, Known},
     model::Timestamp,
@@ -17,28 +18,34 @@ const KNOWN_MAX: usize = 30;
 /// Least room for the templates, however long the instructions are.
 const ROOM_MIN: usize = 1_500;
 /// Bytes per token, estimated so that the budget holds (see `llm::tokens_at_most`).
-const BYTES_PER_TOKEN: u64 = 3;
+pub(super) const BYTES_PER_TOKEN: u64 = 3;
 
 /// A rendered exhibit.
 #[derive(Clone, Debug)]
 pub struct Digest {
     /// When and where; not part of the hash, so that the same events at another time are the same digest.
     pub head: Redacted,
-    /// Everything else.
+    /// Everything else of the window.
     pub body: Redacted,
+    /// What is told beside it.
+    pub beside: Beside,
 }
 
 impl Digest {
     /// Renders the exhibit within `tokens`, of which `taken` bytes are used by the instructions.
     pub fn render(exhibit: &Exhibit, session: &mut Session, tokens: u64, taken: usize) -> Self {
-        session.learn(lines(exhibit));
+        session.learn(lines(exhibit).chain(texts(&exhibit.context)));
         let room = usize::try_from(tokens.saturating_mul(BYTES_PER_TOKEN)).unwrap_or(usize::MAX);
         let room = room.saturating_sub(taken).max(ROOM_MIN);
+        let beside = Beside::render(exhibit, session, room);
+        let room = room.saturating_sub(beside.len());
         let mut body = Redacted::default();
         known_findings(exhibit, session, room / 3, &mut body);
         let (mut templates, mut lines) = (exhibit.omitted_templates, exhibit.omitted_lines);
         for item in &exhibit.items {
-            let text = rendered(item, exhibit.from, session, room.saturating_sub(body.len()));
+            let is_normal = item.rules.is_empty() && exhibit.context.normal.contains(&item.template);
+            let left = room.saturating_sub(body.len());
+            let text = rendered(&Row { item, is_normal, from: exhibit.from }, session, left);
             match text {
                 Some(text) => body.push(&text),
                 None => {
@@ -52,13 +59,15 @@ impl Digest {
         body.push_literal(" templates with ");
         body.push_number(lines);
         body.push_literal(" lines.\n");
-        Digest { head: head(exhibit, session), body }
+        Digest { head: head(exhibit, session), body, beside }
     }
 
     /// Names the question for the cache: who is asked, how, and what.
     pub fn hash(&self, model: &str, instructions: &Redacted) -> [u8; 32] {
         let mut hasher = Sha256::new();
-        for part in [model, super::PROMPT_VERSION, instructions.as_str(), self.body.as_str()] {
+        let Beside { earlier, related, notes, .. } = &self.beside;
+        let asked = [instructions, &self.body, earlier, related, notes].map(Redacted::as_str);
+        for part in [model, super::PROMPT_VERSION].into_iter().chain(asked) {
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
         }
@@ -124,14 +133,24 @@ fn known_findings(exhibit: &Exhibit, session: &mut Session, room: usize, body: &
     }
 }
 
+/// A template with what is known of it.
+struct Row<'a> {
+    item: &'a Item,
+    is_normal: bool,
+    from: Option<Timestamp>,
+}
+
 /// One template with as many of its lines as fit, `None` when not even the first does.
-fn rendered(item: &Item, from: Option<Timestamp>, session: &mut Session, room: usize) -> Option<Redacted> {
+fn rendered(row: &Row<'_>, session: &mut Session, room: usize) -> Option<Redacted> {
+    let Row { item, is_normal, from } = *row;
     let mut text = Redacted::literal("x");
     text.push_number(item.count);
     text.push_literal(" ");
     text.push(&quoted(session, &item.level));
     if item.is_new {
         text.push_literal(" never seen before");
+    } else if is_normal {
+        text.push_literal(" known as normal");
     }
     offsets(item, from, &mut text);
     text.push_literal(": ");
@@ -211,9 +230,20 @@ fn holds_mask(text: &Redacted) -> bool {
 }
 
 /// Log text on one line, unable to look like a mark of the fence or a token of a chat format.
-fn quoted(session: &mut Session, text: &str) -> Redacted {
+pub(super) fn quoted(session: &mut Session, text: &str) -> Redacted {
+    let plain = inert(&session.redact(text));
+    if plain.len() <= LINE_MAX {
+        return plain;
+    }
+    let mut cut = plain.cut(LINE_MAX);
+    cut.push_literal(" (cut)");
+    cut
+}
+
+/// Text without line ends and marks.
+pub(super) fn inert(text: &Redacted) -> Redacted {
     let before = Cell::new(' ');
-    let plain = session.redact(text).map_chars(|c| {
+    text.map_chars(|c| {
         let shown = match c {
             '⟦' | '〚' => '[',
             '⟧' | '〛' => ']',
@@ -223,13 +253,50 @@ fn quoted(session: &mut Session, text: &str) -> Redacted {
         };
         before.set(shown);
         Some(shown)
-    });
-    if plain.len() <= LINE_MAX {
-        return plain;
+    })
+}
+
+/// Rows that fit a given room, and how many did not.
+pub(super) struct Shown {
+    text: Redacted,
+    room: usize,
+    /// What was left out.
+    pub(super) left_out: u64,
+}
+
+impl Shown {
+    /// Keeps a little room to say what is left out.
+    pub(super) fn within(room: usize) -> Self {
+        const SAYING: usize = 120;
+        Shown { text: Redacted::default(), room: room.saturating_sub(SAYING), left_out: 0 }
     }
-    let mut cut = plain.cut(LINE_MAX);
-    cut.push_literal(" (cut)");
-    cut
+
+    /// Takes a row if it fits.
+    pub(super) fn offer(&mut self, row: &Redacted) -> bool {
+        let fits = self.text.len() + row.len() <= self.room;
+        if fits {
+            self.text.push(row);
+        } else {
+            self.left_out += 1;
+        }
+        fits
+    }
+
+    /// The rows, and what is to be said about the others. Where there was no room for a single one nothing is said.
+    pub(super) fn finish(mut self, what: &'static str, remark: Option<&'static str>) -> Redacted {
+        if self.text.is_empty() {
+            return self.text;
+        }
+        if self.left_out > 0 {
+            self.text.push_literal("Left out: ");
+            self.text.push_number(self.left_out);
+            self.text.push_literal(" further ");
+            self.text.push_literal(what);
+            self.text.push_literal(".\n");
+        }
+        self.text.push_literal(remark.unwrap_or_default());
+        self.text
+    }
 }
 
 #[cfg(test)]

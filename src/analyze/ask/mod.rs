@@ -2,6 +2,7 @@
 //! token budget, log text fenced and marked as data. What the model says comes back as an untrusted [`Claim`].
 
 mod claim;
+mod context;
 mod digest;
 mod family;
 mod schema;
@@ -14,7 +15,7 @@ pub use schema::{claims_schema, screen_schema};
 use crate::redact::{Redacted, Redactor};
 
 /// Changes whenever the wording or the schema does: old answers are then not used again.
-pub const PROMPT_VERSION: &str = "1";
+pub const PROMPT_VERSION: &str = "2";
 
 const RULES: &str = include_str!("rules.txt");
 const SCREEN: &str = include_str!("screen.txt");
@@ -38,16 +39,27 @@ pub fn screen_instructions() -> Redacted {
     Redacted::literal(SCREEN)
 }
 
-/// The material, between two marks with a number that its authors could not know.
+/// The material, between marks with a number that its authors could not know.
 pub fn fenced(digest: &Digest, nonce: u64) -> Redacted {
     let mut text = digest.head.clone();
-    text.push_literal("\n⟦LOG ");
-    text.push_number(nonce);
-    text.push_literal("⟧\n");
-    text.push(&digest.body);
-    text.push_literal("⟦END ");
-    text.push_number(nonce);
-    text.push_literal("⟧\n");
+    text.push_literal("\n");
+    let beside = &digest.beside;
+    let none = Redacted::default();
+    let parts = [
+        ("⟦LOG ", &digest.body),
+        ("⟦RELATED ", &beside.related),
+        ("⟦EARLIER ", &beside.earlier),
+        ("⟦NOTES ", &beside.notes),
+        ("⟦END ", &none),
+    ];
+    for (mark, part) in parts {
+        if !part.is_empty() || matches!(mark, "⟦LOG " | "⟦END ") {
+            text.push_literal(mark);
+            text.push_number(nonce);
+            text.push_literal("⟧\n");
+            text.push(part);
+        }
+    }
     text
 }
 

@@ -23,10 +23,12 @@ pub enum Part {
     Session = 9,
     /// What ended sessions looked like.
     Sequence = 10,
+    /// Daily courses of rates, and what the rates count windows and hours by.
+    Course = 20,
 }
 
 impl Part {
-    const ALL: [Part; 10] = [
+    const ALL: [Part; 11] = [
         Part::Learning,
         Part::Frequency,
         Part::Silence,
@@ -37,6 +39,7 @@ impl Part {
         Part::Trees,
         Part::Session,
         Part::Sequence,
+        Part::Course,
     ];
 
     /// The number in the database.

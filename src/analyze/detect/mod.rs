@@ -4,15 +4,34 @@
 //! and real lines. Memory is bounded, deterministic, and written row by row with the window that changed it; after a
 //! crash the window's lines are read again from there.
 
+pub mod parameter;
+
+mod adwin;
+mod count;
+mod drift;
 mod ensemble;
 mod evidence;
+mod frequency;
+mod late;
+mod learning;
 mod memory;
+mod novelty;
+mod pack;
+mod profile;
+mod rates;
 mod settings;
+mod silence;
+mod skew;
+mod tail;
+mod watch;
+mod words;
 
+pub use drift::NAME as DRIFT;
 pub use ensemble::combine;
 pub use evidence::Evidence;
 pub use memory::Part;
 pub use settings::{DETECTORS, Settings};
+pub use silence::{EVERYTHING, NAME as SILENCE, Return, THIS_HOST, Tick};
 
 use crate::{
     analyze::{line::Line, mine, window::OpenWindow},
@@ -60,28 +79,123 @@ pub struct Closing<'a> {
 
 /// What is remembered of one group by all detectors.
 #[derive(Default)]
-pub struct GroupDetect {}
+pub struct GroupDetect {
+    learning: learning::Learning,
+    skew: skew::Skew,
+    late: late::Late,
+    frequency: frequency::Frequency,
+    silence: silence::Silence,
+    novelty: novelty::Novelty,
+    drift: drift::Drift,
+    returns: Vec<Return>,
+}
 
 impl GroupDetect {
+    /// Whether a line came so much later or earlier than is usual here that it says nothing about now.
+    pub fn is_late(&mut self, settings: &Settings, event: Timestamp, received: Timestamp) -> bool {
+        self.skew.is_late(settings.settle, event, received)
+    }
+
     /// Takes a line; says how surprising it is by itself, in [0, 1].
-    pub fn line(&mut self, _settings: &Settings, _sighting: &Sighting<'_>) -> f32 {
-        0.0
+    pub fn line(&mut self, _settings: &Settings, sighting: &Sighting<'_>) -> f32 {
+        self.late.line(sighting);
+        self.silence.line(sighting);
+        match sighting.change {
+            mine::Change::New => {
+                self.novelty.surprise(&sighting.line.envelope.message, sighting.level) as f32
+            }
+            _ => 0.0,
+        }
     }
 
     /// Ends the window: says what was unusual, and learns it.
-    pub fn close(&mut self, _closing: &Closing<'_>) -> Vec<Evidence> {
-        Vec::new()
+    pub fn close(&mut self, closing: &Closing<'_>) -> Vec<Evidence> {
+        let late = std::mem::take(&mut self.late);
+        let is_learning = self.learning.close(closing.settings, closing.window.opened, closing.now);
+        self.skew.close(closing.now);
+        let mut evidence = self.frequency.close(closing, &late, is_learning);
+        evidence.extend(self.novelty.close(closing, &late));
+        let (silent, returns) = self.silence.close(closing, is_learning);
+        evidence.extend(silent);
+        self.returns.extend(returns);
+        if is_learning {
+            return Vec::new(); // only rules speak before normal is known
+        }
+        let oddest = evidence.iter().map(|evidence| evidence.score).fold(0.0, f64::max);
+        if let Some(changed) = self.drift.close(closing, oddest)
+            && self.learning.restart(closing.settings, closing.now)
+        {
+            evidence.push(changed);
+            self.frequency.clear();
+        }
+        evidence
+    }
+
+    /// Time passes without a window; to be called every minute or so for every group, never while lines wait to be read.
+    pub fn tick(&mut self, tick: &Tick<'_>, text_of: &dyn Fn(TemplateId) -> Option<String>) -> Vec<Evidence> {
+        if self.learning.is_learning(tick.settings) {
+            return Vec::new();
+        }
+        self.silence.tick(tick, text_of)
+    }
+
+    /// What was reported as missing and is back for good since the last call.
+    pub fn take_returns(&mut self) -> Vec<Return> {
+        std::mem::take(&mut self.returns)
+    }
+
+    /// When anything was last heard of the group.
+    pub fn last_heard(&self) -> Option<Timestamp> {
+        self.silence.last_heard()
+    }
+
+    /// Whether only rules may speak yet.
+    pub fn is_learning(&self, settings: &Settings) -> bool {
+        self.learning.is_learning(settings)
+    }
+
+    /// Ends the learning: the lines so far were given as normal.
+    pub fn finish_learning(&mut self, now: Timestamp) {
+        self.learning.finish(now);
+    }
+
+    /// Memory taken, roughly, in bytes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.frequency.bytes() + self.silence.bytes()
     }
 
     /// What changed since the last call.
     pub fn save(&mut self) -> Vec<MemoryRow> {
-        Vec::new()
+        let mut rows = Vec::new();
+        self.learning.save(&mut rows);
+        self.skew.save(&mut rows);
+        self.frequency.save(&mut rows);
+        self.silence.save(&mut rows);
+        self.novelty.save(&mut rows);
+        self.drift.save(&mut rows);
+        rows
+    }
+
+    /// What ticks changed since the last call: the other detectors learn from lines only.
+    pub fn save_silence(&mut self) -> Vec<MemoryRow> {
+        let mut rows = Vec::new();
+        self.silence.save(&mut rows);
+        rows
     }
 
     /// Takes a row back that an earlier run has written.
     pub fn restore(&mut self, row: &MemoryRow) {
-        let Some(_part) = Part::from_number(row.part) else {
+        let (Some(part), Some(state)) = (Part::from_number(row.part), &row.state) else {
             return; // of a newer version
         };
+        match part {
+            Part::Learning => self.learning.restore(state),
+            Part::Skew => self.skew.restore(state),
+            Part::Frequency | Part::Course => self.frequency.restore(part, row.key, state),
+            Part::Silence => self.silence.restore(row.key, state),
+            Part::Novelty => self.novelty.restore(state),
+            Part::Drift => self.drift.restore(row.key, state),
+            Part::Parameter | Part::Trees | Part::Session | Part::Sequence => {}
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What the operator may set about the detectors.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Settings of all detectors.
 #[derive(Clone, Debug)]
@@ -11,6 +11,23 @@ pub struct Settings {
     pub threshold: f64,
     /// How much each detector counts, by its name (see [`DETECTORS`]).
     pub weights: BTreeMap<String, f64>,
+    /// Time with lines that a group (host) is learnt before its detectors speak; 0 means no learning.
+    pub learning: Duration,
+    /// Windows that it is learnt at least.
+    pub learning_windows: u64,
+    /// A line that came this much later or earlier than is usual never counts as the rate of now.
+    pub settle: Duration,
+    /// Lines of a template in a window below which nothing is a spike; in an hour twice, of all templates four times.
+    pub spike_min: u64,
+    /// How many times the usual a spike is at least.
+    pub spike_ratio: f64,
+    /// A silence shorter than this is never told.
+    pub silence: Duration,
+    /// Templates whose rate is remembered per group; the least recently seen goes first.
+    pub max_templates: usize,
+    /// Memory for what detectors have learnt of all groups; those silent for longest wait in the store until they speak
+    /// again.
+    pub max_bytes: usize,
 }
 
 /// The names of the detectors, with how much each counts unless told otherwise.
@@ -26,6 +43,18 @@ pub const DETECTORS: [(&str, f64); 6] = [
 impl Default for Settings {
     fn default() -> Self {
         let weights = DETECTORS.map(|(name, weight)| (name.to_owned(), weight));
-        Settings { enabled: true, threshold: 0.8, weights: weights.into() }
+        Settings {
+            enabled: true,
+            threshold: 0.8,
+            weights: weights.into(),
+            learning: Duration::from_secs(86_400),
+            learning_windows: 50,
+            settle: Duration::from_secs(600),
+            spike_min: 50,
+            spike_ratio: 3.0,
+            silence: Duration::from_secs(600),
+            max_templates: 2_000,
+            max_bytes: 64 << 20,
+        }
     }
 }

@@ -3,14 +3,16 @@
 use crate::{
     analyze::{
         ask::{Claim, Digest, claims, fenced},
+        context::{Context, Related},
         exhibit::Exhibit,
         ground::{
             Grounded, ground,
             testing::{exhibit, item, known},
         },
     },
-    model::{Category, Origin, Severity},
+    model::{Category, FindingStatus, NoteId, NoteRef, Origin, Severity},
     redact::{Redactor, Session, Settings, addresses},
+    store::{finding::Earlier, note::FoundNote},
 };
 
 const LINES: &str = include_str!("../../../tests/fixtures/hostile.txt");
@@ -23,6 +25,28 @@ fn window(hostile: &str) -> Exhibit {
     let secret = format!("login with password={SECRET} failed");
     let mut exhibit = exhibit(vec![item(1, hostile), item(2, ATTACK), item(3, &secret)]);
     exhibit.known = vec![known("rule:ssh", 2, &exhibit)];
+    // The line also stands in another stream, and in what an earlier finding and the operator say of it.
+    let earlier = Earlier {
+        status: FindingStatus::Resolved,
+        severity: Severity::High,
+        title: hostile.to_owned(),
+        count: 3,
+        note: Some(format!("seen: {hostile}")),
+    };
+    let note = NoteRef { id: NoteId(1), title: "SSH".to_owned() };
+    exhibit.context = Context {
+        related: vec![Related {
+            exemplar: item(4, hostile).exemplars.remove(0),
+            kind: "user",
+            word: "root".to_owned(),
+            group: "web-2".to_owned(),
+        }],
+        related_tokens: 1_000,
+        earlier: vec![(0, earlier)],
+        notes: vec![FoundNote { note, heading: String::new(), text: format!("We quote:\n{hostile}") }],
+        note_tokens: 800,
+        ..Context::default()
+    };
     exhibit
 }
 
@@ -53,6 +77,8 @@ fn obedient(hostile: &str) -> Vec<Claim> {
     made.push(claim(hostile, hostile, &["L1"], None));
     made.push(claim("Attack from 9.9.9.9", "9.9.9.9 took 12345 files.", &["L1"], None));
     made.push(claim(hostile, hostile, &["L999"], None));
+    made.push(claim(hostile, hostile, &["L4"], None));
+    made.push(claim("All is well", hostile, &["L4"], Some("K1")));
     made
 }
 
@@ -89,7 +115,7 @@ fn check_findings(hostile: &str, exhibit: &Exhibit, grounded: &Grounded) {
 
 #[test]
 fn no_hostile_line_hides_lowers_invents_or_takes_anything_out() {
-    assert!(LINES.lines().count() >= 60);
+    assert!(LINES.lines().count() >= 90);
     let plain = Digest::render(&window("harmless"), &mut session(), 8_000, 0);
     let plain_rows = fenced(&plain, NONCE).as_str().lines().count();
     let origin = Origin::Model { model: "fake/m".to_owned(), prompt: "general/1".to_owned() };
@@ -103,7 +129,7 @@ fn no_hostile_line_hides_lowers_invents_or_takes_anything_out() {
         assert_eq!(text.lines().count(), plain_rows, "{hostile} makes lines of its own");
         assert_eq!(
             (text.matches('⟦').count(), text.matches('⟧').count()),
-            (2, 2),
+            (5, 5),
             "{hostile} breaks the fence"
         );
         assert!(text.ends_with(&format!("⟦END {NONCE}⟧\n")) && !text.contains("<|"), "{hostile}");

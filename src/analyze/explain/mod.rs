@@ -17,16 +17,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     analyze::{
+        context::{self, Context, Surroundings},
         exhibit::Exhibit,
         ground::{Grounded, Reason, ground},
     },
     llm::{BreakerState, LlmError, Model, Next, Tier},
-    model::{FindingDraft, FindingWindow, ModelUse, Origin, Timestamp, WindowState},
+    model::{FindingDraft, FindingWindow, ModelUse, NoteRef, Origin, Timestamp, WindowState},
     runtime::Clock,
     store::{
         Change, Store, StoreError,
         finding::{self, Source},
         model_call::{self, ModelCall},
+        template,
         window::{self, Pending},
     },
     telemetry::LlmMetrics,
@@ -76,6 +78,7 @@ struct Outcome {
     end: End,
     findings: Vec<FindingDraft>,
     used: Option<ModelUse>,
+    notes: Vec<NoteRef>,
     calls: Vec<ModelCall>,
     keep: Option<([u8; 32], String)>,
 }
@@ -83,7 +86,14 @@ struct Outcome {
 impl Outcome {
     fn boxed(state: WindowState, error: &str) -> Box<Self> {
         let end = End::Finished { state, error: Some(error.to_owned()) };
-        Box::new(Outcome { end, findings: Vec::new(), used: None, calls: Vec::new(), keep: None })
+        Box::new(Outcome {
+            end,
+            findings: Vec::new(),
+            used: None,
+            notes: Vec::new(),
+            calls: Vec::new(),
+            keep: None,
+        })
     }
 }
 
@@ -119,7 +129,7 @@ impl Explainer {
                     () = &mut timer => break,
                     change = changes.recv() => match change {
                         Ok(Change::Window { .. }) | Err(RecvError::Lagged(_)) => break,
-                        Ok(Change::Finding { .. }) => {}
+                        Ok(Change::Finding { .. } | Change::Incident { .. } | Change::Taught) => {}
                         Err(RecvError::Closed) => return Ok(()),
                     },
                 }
@@ -139,10 +149,13 @@ impl Explainer {
         let outcome = match self.prepare(&pending, now).await? {
             Ready::No(outcome) => *outcome,
             Ready::Paused(wait) => return Ok(Progress::Idle { next_due: Some(now.plus(wait)) }),
-            Ready::Yes(exhibit) => match self.talk(&pending, &exhibit).await? {
-                Some(outcome) => outcome,
-                None => return Ok(Progress::Idle { next_due: Some(now.plus(STORE_PAUSE)) }),
-            },
+            Ready::Yes(mut exhibit) => {
+                exhibit.context = self.gather(pending.window.tenant, &exhibit).await?;
+                match self.talk(&pending, &exhibit).await? {
+                    Some(outcome) => outcome,
+                    None => return Ok(Progress::Idle { next_due: Some(now.plus(STORE_PAUSE)) }),
+                }
+            }
         };
         self.write(pending, outcome).await?;
         Ok(Progress::MoreToDo)
@@ -162,6 +175,26 @@ impl Explainer {
             Some(_) => Ready::Paused(LOOK_AGAIN),
             None => Ready::Yes(Box::new(exhibit)),
         })
+    }
+
+    /// What is told beside the window. Whatever goes wrong with it, the model is asked without.
+    async fn gather(&self, tenant: i64, exhibit: &Exhibit) -> Result<Context, StoreError> {
+        let Some(name) = self.store.streams().tenant_of(tenant) else { return Ok(Context::default()) };
+        let streams = self.store.streams().of_tenant(&name);
+        let (settings, group_by) = (self.settings.context.clone(), self.settings.group_by.clone());
+        let exhibit = exhibit.clone();
+        let gathering = self.store.read(move |conn| {
+            let around = Surroundings { tenant, streams: &streams, group_by: &group_by };
+            context::gather(conn, &around, &exhibit, &settings)
+        });
+        match gathering.await {
+            Err(StoreError::Closed) => Err(StoreError::Closed),
+            Err(error) => {
+                tracing::warn!(%error, "the model is asked without context");
+                Ok(Context::default())
+            }
+            gathered => gathered,
+        }
     }
 
     /// The budget that is spent, if one is.
@@ -225,7 +258,8 @@ impl Explainer {
             Err(TalkError::Model(LlmError::BreakerOpen(_))) if talk.calls.is_empty() => return Ok(None),
             Err(error) => self.after(&error, pending.attempts),
         };
-        Ok(Some(Outcome { end, findings, used: Some(talk.used), calls: talk.calls, keep: talk.keep }))
+        let Talk { used, notes, calls, keep, .. } = talk;
+        Ok(Some(Outcome { end, findings, used: Some(used), notes, calls, keep }))
     }
 
     fn count_dropped(&self, grounded: &Grounded) -> u32 {
@@ -275,7 +309,14 @@ impl Explainer {
                 }
                 End::Postponed { due, error } => window::postpone(tx, id, *due, error)?,
             }
-            finding::apply(tx, &source, &outcome.findings, dedup, now)
+            // What only the model has found is a finding like any other: its templates are no daily life.
+            let spoken = outcome.findings.iter().flat_map(FindingDraft::templates).map(str::to_owned);
+            template::flag(tx, tenant, &spoken.collect())?;
+            let applied = finding::apply(tx, &source, &outcome.findings, dedup, now)?;
+            for (id, _) in &applied {
+                finding::note_down(tx, id, &outcome.notes)?;
+            }
+            Ok(applied)
         });
         let ids: BTreeSet<_> = written.await?.into_iter().map(|(id, _)| id).collect();
         for id in ids {

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{analyze::ask::Family, model::Budget, redact};
+use crate::{
+    analyze::{self, ask::Family, context},
+    model::Budget,
+    redact,
+};
 
 /// What the operator may set about asking a model.
 #[derive(Clone, Debug)]
@@ -19,6 +23,10 @@ pub struct Settings {
     pub language: String,
     /// What is masked before anything leaves.
     pub redact: redact::Settings,
+    /// What is told beside the lines of the window.
+    pub context: context::Settings,
+    /// Labels that name a group, as the analysis has them.
+    pub group_by: Vec<String>,
     /// Tries per window, over which the waits double up to half an hour in all.
     pub attempts: u32,
     /// A window that could not be asked about within this time is given up.
@@ -40,6 +48,8 @@ impl Default for Settings {
             instructions: String::new(),
             language: "en".to_owned(),
             redact: redact::Settings::default(),
+            context: context::Settings::default(),
+            group_by: analyze::Settings::default().group_by,
             attempts: 5,
             patience: Duration::from_secs(6 * 3_600),
             backlog: 500,

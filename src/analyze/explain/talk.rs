@@ -15,7 +15,7 @@ use crate::{
         exhibit::Exhibit,
     },
     llm::{Answer, Ask, LlmError, Next, Tier},
-    model::{ModelUse, Severity, WindowId},
+    model::{ModelUse, NoteRef, Severity, WindowId},
     redact::{Redacted, Redactor, Session},
     store::{
         StoreError,
@@ -53,6 +53,8 @@ pub struct Talk<'a> {
     pub calls: Vec<ModelCall>,
     /// What it took.
     pub used: ModelUse,
+    /// The operator's notes that were shown.
+    pub notes: Vec<NoteRef>,
     /// The answer to be kept for equal digests.
     pub keep: Option<([u8; 32], String)>,
 }
@@ -70,8 +72,8 @@ impl<'a> Talk<'a> {
             cost_micros: Some(0),
             ..ModelUse::default()
         };
-        let (calls, keep) = (Vec::new(), None);
-        Talk { explainer, tenant, window, redactor, session: redactor.session(), calls, used, keep }
+        let (calls, notes, keep) = (Vec::new(), Vec::new(), None);
+        Talk { explainer, tenant, window, redactor, session: redactor.session(), calls, used, notes, keep }
     }
 
     /// The model's claims about the exhibit.
@@ -80,6 +82,8 @@ impl<'a> Talk<'a> {
         let system = self.instructions();
         let digest = Digest::render(exhibit, &mut self.session, budget, system.len());
         let hash = digest.hash(&self.used.model, &system);
+        self.used.digest = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.notes.clone_from(&digest.beside.shown);
         if let Some(claims) = self.cached(hash).await? {
             return Ok(claims);
         }
@@ -90,12 +94,14 @@ impl<'a> Talk<'a> {
             Screened::These(lines) => {
                 focused = moved_forward(exhibit, &lines);
                 let digest = Digest::render(&focused, &mut self.session, budget, system.len());
+                self.notes.clone_from(&digest.beside.shown);
                 (&focused, digest)
             }
         };
         let (claims, answer) = match self.explained(&system, &digest).await {
             Err(TalkError::Model(error)) if error.next() == Next::Shrink => {
                 let shorter = Digest::render(exhibit, &mut self.session, budget / 2, system.len());
+                self.notes.clone_from(&shorter.beside.shown);
                 self.explained(&system, &shorter).await?
             }
             other => other?,

@@ -7,10 +7,11 @@ use crate::{
         self, Provider,
         fake::{FakeModel, Reply},
     },
-    model::{Finding, TenantId, WindowId, WindowRecord},
+    model::{Finding, NoteDraft, TenantId, WindowId, WindowRecord},
     store::{
         self,
-        finding::FindingFilter,
+        finding::{FindingChange, FindingFilter},
+        note,
         window::{WindowDraft, WindowFilter},
     },
     telemetry::Metrics,
@@ -293,4 +294,60 @@ async fn invented_words_leave_the_finding_as_it_was() {
     bench.step().await;
     assert_eq!(bench.findings().await[0].summary, "rule words");
     assert_eq!(bench.window().await.model.unwrap().dropped, 1);
+}
+
+#[tokio::test]
+async fn notes_that_fit_and_how_the_same_ended_are_in_the_question_and_written_down() {
+    let bench = bench(Provider::OpenAi, vec![good(), good()], |_, _| {}).await;
+    let at = bench.clock.now();
+    let put = |title: &'static str, body: &'static str| {
+        let note = NoteDraft::new(title, body).unwrap();
+        bench.store.write(move |tx| note::add(tx, 1, &note, at))
+    };
+    put("Access", "On web-1 password logins stay on for the pentest of 203.0.113.5, password=letmein77.")
+        .await
+        .unwrap();
+    put("Cooking", "Noodles need eight minutes.").await.unwrap();
+    let id = bench.findings().await.remove(0).id;
+    let said = FindingChange { status: None, note: Some("ours, see ticket".to_owned()) };
+    bench.store.write(move |tx| finding::change(tx, 1, &id, &said, at)).await.unwrap();
+    bench.step().await;
+    let sent = bench.fake.asked()[0].to_string();
+    assert!(sent.contains("On web-1 password logins stay on for the pentest of 198.18.0.1"), "{sent}");
+    assert!(
+        sent.contains("Like K1, open, high: SSH password guessing | operator's remark: ours, see ticket")
+    );
+    assert!(!sent.contains("letmein77") && !sent.contains("Noodles"), "{sent}");
+    let finding = bench.findings().await.remove(0);
+    assert_eq!(finding.notes.iter().map(|note| note.title.as_str()).collect::<Vec<_>>(), ["Access"]);
+    assert_eq!(finding.severity, crate::model::Severity::High, "a note makes nothing smaller");
+    let first = bench.window().await.model.unwrap().digest;
+    assert_eq!(first.len(), 64);
+    // Another note is another question: the kept answer is not used again.
+    put("Access too", "web-1 is watched.").await.unwrap();
+    bench.pend(2).await;
+    bench.step().await;
+    let window = bench.window().await.model.unwrap();
+    assert!(!window.cached && window.digest != first && bench.fake.asked().len() == 2);
+}
+
+#[tokio::test]
+async fn lines_of_other_streams_that_share_an_address_are_in_the_question() {
+    let bench = bench(Provider::OpenAi, vec![good()], |_, _| {}).await;
+    let (tenant, received) = (TenantId::single(), bench.clock.now());
+    let labels = crate::model::Labels::from_pairs([("host", "web-2"), ("job", "nginx")]).unwrap();
+    let id = bench.store.streams().admit(&tenant, &labels, 10, received).unwrap();
+    let line = bytes::Bytes::from_static(b"203.0.113.5 GET /wp-login.php token=abcdef987654");
+    let timestamp = Timestamp::from_secs(900);
+    let entries = vec![crate::model::Entry { timestamp, line, metadata: Vec::new() }];
+    let streams = vec![crate::model::StreamBatch { id, labels, entries }];
+    let push = crate::model::PushBatch { tenant, received, push_hash: 1, streams };
+    bench.store.append(push).await.unwrap();
+    bench.step().await;
+    let sent = bench.fake.asked()[0].to_string();
+    assert!(
+        sent.contains("198.18.0.1 GET /wp-login.php token=[secret]") && sent.contains("RELATED"),
+        "{sent}"
+    );
+    assert!(!sent.contains("abcdef987654"));
 }

@@ -38,9 +38,11 @@ impl Proof {
             corpus.push('\n');
             corpus.push_str(text);
         };
-        for (item, exemplar) in cited {
+        for super::CitedLine { item, exemplar, group } in cited {
             add(&exemplar.evidence.line);
             add(&exemplar.evidence.stream.to_string());
+            group.iter().for_each(|group| add(group));
+            let Some(item) = item else { continue };
             add(&item.template);
             counts.extend([item.count, item.more_values + item.values.len() as u64]);
             for (value, count) in &item.values {
@@ -49,7 +51,7 @@ impl Proof {
             }
         }
         let items: HashSet<*const super::Item> =
-            cited.iter().map(|(item, _)| std::ptr::from_ref(*item)).collect();
+            cited.iter().filter_map(|cited| cited.item).map(std::ptr::from_ref).collect();
         let all = exhibit.items.iter().filter(|item| items.contains(&std::ptr::from_ref(*item)));
         counts.insert(all.map(|item| item.count).sum());
         if let Some(draft) = known.map(|known| &known.draft) {

@@ -51,6 +51,8 @@ pub enum Reason {
     UnknownFinding,
     /// It explains a known finding by other lines than that finding's.
     UnrelatedLines,
+    /// It cites lines of other streams only.
+    OnlyRelated,
     /// Its severity was lowered to what the lines support.
     UnsupportedSeverity,
 }
@@ -67,14 +69,20 @@ impl Reason {
             Reason::UnprovenName => "unproven_name",
             Reason::UnknownFinding => "unknown_finding",
             Reason::UnrelatedLines => "unrelated_lines",
+            Reason::OnlyRelated => "only_related",
             Reason::UnsupportedSeverity => "unsupported_severity",
         }
     }
 
     /// Whether the whole claim is gone and not only a part of it.
     pub const fn is_whole(self) -> bool {
-        use Reason::{NoEvidence, UnknownFinding, UnprovenExplanation, UnprovenTitle, UnrelatedLines};
-        matches!(self, NoEvidence | UnknownFinding | UnprovenExplanation | UnprovenTitle | UnrelatedLines)
+        !matches!(
+            self,
+            Reason::UnknownReference
+                | Reason::UnprovenSentence
+                | Reason::UnprovenName
+                | Reason::UnsupportedSeverity
+        )
     }
 }
 
@@ -115,6 +123,9 @@ fn ground_one(
     if cited.is_empty() && known.is_none() {
         return Err(Reason::NoEvidence);
     }
+    if known.is_none() && cited.iter().all(|cited| cited.item.is_none()) {
+        return Err(Reason::OnlyRelated);
+    }
     let proof = Proof::new(&cited, known, exhibit);
     let words = words(claim, &proof, known.is_some(), &mut grounded.dropped)?;
     match known {
@@ -135,18 +146,32 @@ fn ground_one(
     Ok(())
 }
 
-type Cited<'a> = Vec<(&'a Item, &'a Exemplar)>;
+/// A cited line: of the window, with its template, or of another stream.
+#[derive(Clone, Copy)]
+struct CitedLine<'a> {
+    item: Option<&'a Item>,
+    exemplar: &'a Exemplar,
+    /// The group of a line of another stream.
+    group: Option<&'a str>,
+}
 
-/// The cited lines, and how many references lead nowhere.
+type Cited<'a> = Vec<CitedLine<'a>>;
+
+/// The cited lines, those of the window first, and how many references lead nowhere.
 fn cited<'a>(claim: &Claim, exhibit: &'a Exhibit) -> (Cited<'a>, usize) {
     let numbers = line_numbers(&claim.references);
     let unreadable = claim.references.iter().filter(|text| number_of(text, 'L').is_none()).count();
-    let cited: Cited<'a> = exhibit
-        .items
-        .iter()
-        .flat_map(|item| item.exemplars.iter().map(move |exemplar| (item, exemplar)))
-        .filter(|(_, exemplar)| numbers.contains(&exemplar.reference))
-        .collect();
+    let of_window = exhibit.items.iter().flat_map(|item| {
+        item.exemplars.iter().map(move |exemplar| CitedLine { item: Some(item), exemplar, group: None })
+    });
+    let related = exhibit.context.related.iter();
+    let related = related.map(|line| CitedLine {
+        item: None,
+        exemplar: &line.exemplar,
+        group: Some(line.group.as_str()),
+    });
+    let all = of_window.chain(related);
+    let cited: Cited<'a> = all.filter(|cited| numbers.contains(&cited.exemplar.reference)).collect();
     let unknown = numbers.len().saturating_sub(cited.len()) + unreadable;
     (cited, unknown)
 }
@@ -160,12 +185,12 @@ fn known_finding<'a>(
     if let Some(name) = claim.explains.as_deref().filter(|name| !name.trim().is_empty()) {
         let index = number_of(name, 'K').and_then(|n| usize::try_from(n).ok()?.checked_sub(1));
         let known = index.and_then(|index| exhibit.known.get(index)).ok_or(Reason::UnknownFinding)?;
-        let shared = cited.iter().any(|(_, exemplar)| known.references.contains(&exemplar.reference));
+        let shared = cited.iter().any(|cited| known.references.contains(&cited.exemplar.reference));
         return if cited.is_empty() || shared { Ok(Some(known)) } else { Err(Reason::UnrelatedLines) };
     }
     let shares = |known: &&Known| {
         let category = known.draft.category == claim.category;
-        category && cited.iter().any(|(_, exemplar)| known.references.contains(&exemplar.reference))
+        category && cited.iter().any(|cited| known.references.contains(&cited.exemplar.reference))
     };
     Ok(exhibit.known.iter().find(shares))
 }
@@ -250,11 +275,15 @@ fn new_finding(material: &Material<'_>, words: Words, dropped: &mut Vec<Reason>)
         summary: words.explanation,
         recommendation: words.recommendation,
         root_cause: words.root_cause,
-        evidence: cited.iter().take(EVIDENCE_MAX).map(|(_, exemplar)| exemplar.evidence.clone()).collect(),
+        evidence: cited.iter().take(EVIDENCE_MAX).map(|cited| cited.exemplar.evidence.clone()).collect(),
         source_ips,
         users,
         affected_service: service.into_iter().next(),
-        hosts: std::iter::once(exhibit.group.clone()).filter(|group| !group.is_empty()).collect(),
+        hosts: std::iter::once(exhibit.group.as_str())
+            .chain(cited.iter().filter_map(|cited| cited.group))
+            .filter(|group| !group.is_empty())
+            .map(str::to_owned)
+            .collect(),
         count: items.iter().map(|item| item.count).sum(),
         score: if claim.confidence.is_finite() { claim.confidence.clamp(0.0, 1.0) } else { 0.5 },
         origin: BTreeSet::from([origin.clone()]),
@@ -265,8 +294,8 @@ fn new_finding(material: &Material<'_>, words: Words, dropped: &mut Vec<Reason>)
 
 fn distinct_items<'a>(cited: &Cited<'a>) -> Vec<&'a Item> {
     let mut items: Vec<&Item> = Vec::new();
-    for (item, _) in cited {
-        if !items.iter().any(|known| std::ptr::eq(*known, *item)) {
+    for item in cited.iter().filter_map(|cited| cited.item) {
+        if !items.iter().any(|known| std::ptr::eq(*known, item)) {
             items.push(item);
         }
     }
@@ -283,7 +312,7 @@ fn supported_severity(items: &[&Item], cited: &Cited<'_>, exhibit: &Exhibit) -> 
     let by_finding = exhibit
         .known
         .iter()
-        .filter(|known| cited.iter().any(|(_, exemplar)| known.references.contains(&exemplar.reference)));
+        .filter(|known| cited.iter().any(|cited| known.references.contains(&cited.exemplar.reference)));
     let by_finding = by_finding.map(|known| known.draft.severity);
     by_rule.chain(by_level).chain(by_finding).max().unwrap_or(Severity::Medium).max(Severity::Medium)
 }

@@ -140,3 +140,53 @@ fn the_same_thing_in_other_words_has_the_same_fingerprint() {
     let print = |claim| grounded(claim, &exhibit).drafts.remove(0).fingerprint;
     assert_eq!(print(claim()), print(other));
 }
+
+/// A window with line L1 and line L2 of another host.
+fn with_related() -> Exhibit {
+    let mut exhibit = exhibit(vec![item(1, LINE)]);
+    let mut elsewhere = item(2, "GET /wp-login.php by 203.0.113.5, agent zgrab-2077").exemplars.remove(0);
+    elsewhere.evidence.stream = crate::model::Labels::from_pairs([("host", "web-2")]).unwrap();
+    exhibit.context.related = vec![crate::analyze::context::Related {
+        exemplar: elsewhere,
+        kind: "address",
+        word: "203.0.113.5".to_owned(),
+        group: "web-2".to_owned(),
+    }];
+    exhibit
+}
+
+#[test]
+fn a_line_of_another_stream_proves_beside_one_of_the_window() {
+    let mut both = claim();
+    both.references.push("L2".to_owned());
+    both.explanation = "It came from web-2 with zgrab-2077 before.".to_owned();
+    let grounded_both = grounded(both.clone(), &with_related());
+    assert_eq!(grounded_both.dropped, []);
+    let draft = &grounded_both.drafts[0];
+    let lines: Vec<&str> = draft.evidence.iter().map(|line| line.line.as_str()).collect();
+    assert_eq!(lines, [LINE, "GET /wp-login.php by 203.0.113.5, agent zgrab-2077"]);
+    assert_eq!(draft.hosts, BTreeSet::from(["web-1".to_owned(), "web-2".to_owned()]));
+    assert_eq!((draft.count, draft.severity), (42, Severity::Medium));
+    let alone = grounded(claim(), &with_related());
+    assert_eq!(draft.fingerprint, alone.drafts[0].fingerprint, "the same thing, however much is cited");
+    both.references.pop();
+    let uncited = grounded(both, &with_related());
+    assert_eq!(uncited.dropped, [Reason::UnprovenSentence, Reason::UnprovenExplanation]);
+}
+
+#[test]
+fn lines_of_other_streams_alone_make_no_finding_of_this_window() {
+    let mut elsewhere = claim();
+    elsewhere.references = vec!["L2".to_owned()];
+    let grounded = grounded(elsewhere, &with_related());
+    assert_eq!((grounded.dropped, grounded.drafts.len()), (vec![Reason::OnlyRelated], 0));
+}
+
+#[test]
+fn a_known_finding_is_not_explained_by_lines_of_other_streams() {
+    let mut exhibit = with_related();
+    exhibit.known = vec![known("f", 1, &exhibit)];
+    let mut about = claim();
+    (about.references, about.explains) = (vec!["L2".to_owned()], Some("K1".to_owned()));
+    assert_eq!(grounded(about, &exhibit).dropped, [Reason::UnrelatedLines]);
+}

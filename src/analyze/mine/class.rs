@@ -142,16 +142,16 @@ impl Kind {
     /// How it stands in a template's text.
     pub const fn placeholder(self) -> &'static str {
         match self {
-            Kind::Number => "<num>",
-            Kind::Ip => "<ip>",
-            Kind::Hex => "<hex>",
-            Kind::Uuid => "<uuid>",
-            Kind::Path => "<path>",
-            Kind::Time => "<time>",
-            Kind::Date => "<date>",
-            Kind::Url => "<url>",
-            Kind::Email => "<email>",
-            Kind::Quantity => "<qty>",
+            Kind::Number => "<NUM>",
+            Kind::Ip => "<IP>",
+            Kind::Hex => "<HEX>",
+            Kind::Uuid => "<UUID>",
+            Kind::Path => "<PATH>",
+            Kind::Time => "<TIME>",
+            Kind::Date => "<DATE>",
+            Kind::Url => "<URL>",
+            Kind::Email => "<EMAIL>",
+            Kind::Quantity => "<QTY>",
             Kind::Text | Kind::Id | Kind::Word | Kind::Any => "<*>",
             Kind::Empty => "",
         }

@@ -227,7 +227,15 @@ impl Forest {
             template.first_seen = template.first_seen.min(other.first_seen);
             template.last_seen = template.last_seen.max(other.last_seen);
             template.stamp = template.stamp.max(other.stamp);
-            self.merged.insert(other.id, template.id);
+            let into = template.id;
+            self.alias(other.id, into);
+        }
+    }
+
+    /// Remembers what a template was merged into. Only into an older one, so that following it comes to an end.
+    pub(super) fn alias(&mut self, id: TemplateId, into: TemplateId) {
+        if into < id {
+            self.merged.insert(id, into);
         }
         while self.merged.len() > self.settings.max_templates.saturating_mul(4) {
             self.merged.pop_first();

@@ -9,7 +9,9 @@
 mod cache;
 mod class;
 mod colons;
+mod context;
 mod forest;
+mod head;
 mod judge;
 mod number;
 mod persist;
@@ -78,8 +80,10 @@ pub struct Observation<'a> {
     pub template: TemplateId,
     /// What became of the template.
     pub change: Change,
-    /// The message's variable parts, in order.
+    /// The message's variable parts, in order; those of its head are not among them.
     pub values: &'a [Value],
+    /// How many bytes of the message are the logger's head (time, level, thread, logger), which is not mined.
+    pub head: usize,
 }
 
 /// Mines the messages of one tenant. Owned by one thread.
@@ -104,18 +108,19 @@ impl Miner {
     /// Takes a message (without the wrappers that carried it) and says which template it is an instance of.
     pub fn observe(&mut self, message: &str, at: Timestamp) -> Observation<'_> {
         let message = cut(message, self.settings.max_message_bytes);
-        scan::scan(message, 0, self.settings.max_words, &mut self.scratch);
+        let head = head::length(message);
+        scan::scan(message, head, self.settings.max_words, &mut self.scratch);
         let key = xxh3_64_with_seed(&self.scratch.key, self.seed);
         let epoch = self.forest.epoch(self.scratch.words.len());
         let known = self.cache.get(key, epoch).and_then(|index| self.forest.touch(index, at));
         let (index, template, change) = known.unwrap_or_else(|| {
-            let skeleton = Skeleton::new(message, 0, &self.scratch, self.seed);
+            let skeleton = Skeleton::new(message, head, &self.scratch, self.seed);
             let placed = self.forest.place(skeleton, message, at);
             self.cache.put(key, self.forest.epoch(self.scratch.words.len()), placed.0);
             placed
         });
         self.forest.wild_values(index, &mut self.scratch);
-        Observation { template, change, values: &self.scratch.values }
+        Observation { template, change, values: &self.scratch.values, head }
     }
 
     /// The template of this id, or the one it was merged into.
@@ -141,6 +146,11 @@ impl Miner {
     /// Takes over what an earlier run has written; goes on exactly as that run would have.
     pub fn restore(&mut self, rows: Vec<TemplateRow>) {
         self.forest.restore(rows);
+    }
+
+    /// Takes over that template `id` was merged into `into` by an earlier run.
+    pub fn restore_alias(&mut self, id: TemplateId, into: TemplateId) {
+        self.forest.alias(id, into);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::{
     class::{self, Kind, SPACE, WORD},
-    colons,
+    colons, context,
     judge::{self, Class},
     quote,
 };
@@ -54,6 +54,16 @@ impl Value {
     /// The value's text within the message it was observed in.
     pub fn text<'m>(&self, message: &'m str) -> &'m str {
         message.get(self.start as usize..self.end as usize).unwrap_or("")
+    }
+
+    /// Where its text begins in the message it was observed in, in bytes.
+    pub fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    /// Where its text ends.
+    pub fn end(&self) -> usize {
+        self.end as usize
     }
 }
 
@@ -157,6 +167,13 @@ impl Scanner<'_> {
         {
             let start = std::mem::replace(&mut self.at, address.end);
             self.slot(address.kind, start, address.end);
+            return;
+        }
+        if matches!(byte, b'<' | b'>')
+            && let Some(end) = context::compared(self.text, self.at)
+        {
+            let start = std::mem::replace(&mut self.at, end);
+            self.slot(Kind::Quantity, start, end);
             return;
         }
         let quoted = match byte {
@@ -263,10 +280,11 @@ impl Scanner<'_> {
             seen = class::union(word);
         }
         match judge::classify(word, seen, seen_behind) {
-            Class::Plain => self.push(Role::Plain, start, end),
+            Class::Plain => self.plain(word, start, end),
             Class::Weak => self.push(Role::Weak, start, end),
             Class::Fixed => self.push(Role::Fixed, start, end),
             Class::Value(kind) => self.slot(kind, start, end),
+            Class::Upper if self.is_unit(word, start) => self.push(Role::Weak, start, end),
             Class::Upper => self.push(Role::Upper, start, end),
             Class::Prefixed(length, kind) if self.goes_on(start, length) => {
                 self.extend_slot(kind, start, end);
@@ -276,6 +294,25 @@ impl Scanner<'_> {
                 self.slot(kind, start + length, end);
             }
         }
+    }
+
+    /// An ordinary word, unless its surroundings say that it varies.
+    fn plain(&mut self, word: &[u8], start: usize, end: usize) {
+        if context::is_boolean(word) && context::is_set(self.text, start) {
+            self.slot(Kind::Word, start, end);
+            return;
+        }
+        let is_value = context::is_listed(self.text, start, end);
+        let role = if is_value || self.is_unit(word, start) { Role::Weak } else { Role::Plain };
+        self.push(role, start, end);
+    }
+
+    /// Whether `word` is the unit of the number before it.
+    fn is_unit(&self, word: &[u8], start: usize) -> bool {
+        let is_behind = self.out.words.last().is_some_and(|last| {
+            last.role == Role::Slot && self.text.get(last.end as usize..start) == Some(b" ")
+        });
+        is_behind && context::is_unit(word)
     }
 
     /// Whether a prefixed value at `start` continues a list: the value before it has the same prefix.

@@ -201,3 +201,139 @@ fn windows_close_early_when_they_hold_too_much() {
     assert_eq!(windows(&store).iter().map(|window| window.lines).collect::<Vec<_>>(), [20, 20, 20]);
     assert!(windows(&store).iter().all(|window| window.closed_at >= START));
 }
+
+#[test]
+fn the_number_of_a_merged_template_is_understood_after_a_restart() {
+    let store = testing::store();
+    let mut before = analyzer(&store, |_| {});
+    let line =
+        |user: &str| Push { host: "vps1", lines: vec![format!("session opened for user {user} over ssh")] };
+    for (hash, user) in (1..).zip(["ann", "bob", "cid"]) {
+        send(&store, hash, &line(user));
+    }
+    run_until_idle(&mut before);
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut before);
+    let ids = |store: &TestStore| {
+        store.read_blocking(template::all).unwrap().iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    let old = ids(&store);
+    assert_eq!(old.len(), 3);
+    drop(before);
+
+    let mut middle = analyzer(&store, |_| {});
+    send(&store, 4, &line("dan"));
+    run_until_idle(&mut middle);
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut middle);
+    assert_eq!(ids(&store), [old[0]], "the fourth name made them one");
+    drop(middle);
+
+    let mut after = analyzer(&store, |_| {});
+    assert!(old.iter().all(|id| after.engine.miner(1).resolve(*id) == old[0]));
+    send(&store, 5, &Push { host: "vps1", lines: vec!["something new altogether".to_owned()] });
+    run_until_idle(&mut after);
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut after);
+    let new = ids(&store);
+    assert!(new.last() > old.last(), "numbers of merged templates are not given again: {new:?}");
+}
+
+#[test]
+fn a_group_given_up_for_others_goes_on_where_it_was() {
+    let store = testing::store();
+    let mut analyzer = analyzer(&store, |settings| settings.max_groups = 2);
+    send(&store, 1, &failures("vps1", 0, 2));
+    run_until_idle(&mut analyzer);
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut analyzer);
+    for (hash, host) in (2..).zip(["a", "b", "c", "d"]) {
+        send(&store, hash, &ordinary(host, 1));
+        run_until_idle(&mut analyzer);
+        store.clock.advance(Duration::from_secs(61));
+        run_until_idle(&mut analyzer);
+    }
+    let key = (1, "vps1".to_owned());
+    assert!(!analyzer.engine.has(&key), "four others came since");
+    assert!(analyzer.engine.groups.len() <= 2);
+    assert!(findings(&store).is_empty(), "two failures are none");
+
+    send(&store, 9, &failures("vps1", 2, 4));
+    run_until_idle(&mut analyzer);
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut analyzer);
+    assert_eq!(findings(&store)[0].count, 6, "the first two were not forgotten");
+}
+
+#[test]
+fn more_hosts_at_once_than_fit_are_analysed_in_turns() {
+    let store = testing::store();
+    let mut analyzer = analyzer(&store, |settings| settings.max_groups = 3);
+    for n in 0..20_u64 {
+        send(&store, u128::from(n) + 1, &ordinary(&format!("h{n}"), 2));
+    }
+    run_until_idle(&mut analyzer);
+    assert!(analyzer.engine.groups.len() <= 4, "{}", analyzer.engine.groups.len());
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut analyzer);
+    let lines: u64 = windows(&store).iter().map(|window| window.lines).sum();
+    assert_eq!((windows(&store).len(), lines), (20, 40));
+    assert_eq!(position(&store), 20);
+}
+
+#[test]
+fn a_host_silent_for_a_month_is_forgotten() {
+    let store = testing::store();
+    let mut analyzer = analyzer(&store, |_| {});
+    send(&store, 1, &ordinary("gone", 1));
+    run_until_idle(&mut analyzer);
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut analyzer);
+    let names = || -> Vec<String> {
+        let groups = store.read_blocking(|conn| position::groups(conn, 10)).unwrap();
+        groups.into_iter().map(|group| group.name).collect()
+    };
+    store.clock.advance(Duration::from_secs(29 * 86_400));
+    send(&store, 2, &ordinary("here", 1));
+    run_until_idle(&mut analyzer);
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut analyzer);
+    assert_eq!(names(), ["here", "gone"]);
+
+    store.clock.advance(Duration::from_secs(86_400));
+    run_until_idle(&mut analyzer);
+    assert_eq!(names(), ["here"]);
+    assert!(!analyzer.engine.has(&(1, "gone".to_owned())));
+    assert_eq!(windows(&store).len(), 2, "what was found stays");
+}
+
+#[test]
+fn a_host_that_stops_is_told_once_with_its_last_line_and_resolved_when_it_is_back() {
+    let store = testing::store();
+    let hour = Duration::from_secs(3_600);
+    let learnt = |settings: &mut Settings| settings.detect.learning = hour;
+    let mut watching = analyzer(&store, learnt);
+    let minute = |analyzer: &mut Analyzer, hash: u128| {
+        send(&store, hash, &ordinary("vps1", 3));
+        run_until_idle(analyzer);
+        store.clock.advance(Duration::from_secs(61));
+        run_until_idle(analyzer);
+    };
+    (1..=180).for_each(|n| minute(&mut watching, n));
+    assert!(findings(&store).is_empty());
+    for _ in 0..60 {
+        store.clock.advance(Duration::from_secs(61));
+        run_until_idle(&mut watching);
+    }
+    let told = findings(&store);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].severity, told[0].category), (Severity::Medium, crate::model::Category::Anomaly));
+    assert!(told[0].evidence[0].line.starts_with("worker finished job"), "{told:?}");
+    // A restart does not tell it again.
+    let mut again = analyzer(&store, learnt);
+    store.clock.advance(Duration::from_secs(1_000));
+    run_until_idle(&mut again);
+    assert_eq!((findings(&store).len(), findings(&store)[0].count), (1, told[0].count));
+    (300..=330).for_each(|n| minute(&mut again, n));
+    assert_eq!(findings(&store)[0].status, crate::model::FindingStatus::Resolved);
+}

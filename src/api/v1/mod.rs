@@ -6,6 +6,7 @@ mod entries;
 mod finding;
 mod findings;
 mod hosts;
+mod knowledge;
 mod status;
 mod streams;
 mod summary;
@@ -39,6 +40,11 @@ pub fn routes(routes: Routes<Api>) -> Routes<Api> {
         .get("/api/v1/hosts", hosts::list)
         .get("/api/v1/entries", entries::list)
         .get("/api/v1/templates", templates::list)
+        .get("/api/v1/knowledge", knowledge::list)
+        .post("/api/v1/knowledge", knowledge::add)
+        .get("/api/v1/knowledge/{id}", knowledge::one)
+        .put("/api/v1/knowledge/{id}", knowledge::replace)
+        .delete("/api/v1/knowledge/{id}", knowledge::delete)
         .get("/api/v1/usage", usage::usage)
         .get("/api/v1/status", status::status)
 }

@@ -21,7 +21,7 @@ use crate::{
     },
     model::{
         Budget, Category, Entry, EvidenceLine, FindingDraft, FindingId, FindingWindow, Labels, ModelUse,
-        Origin, PushBatch, Severity, StreamBatch, TemplateId, TenantId, Timestamp, WindowState,
+        NoteDraft, Origin, PushBatch, Severity, StreamBatch, TemplateId, TenantId, Timestamp, WindowState,
     },
     query::{About, Query},
     runtime::Clock,
@@ -29,6 +29,7 @@ use crate::{
         Change, Store,
         finding::{self, Source},
         model_call::{self, ModelCall},
+        note,
         template::{self, TemplateRow},
         window::{self, WindowDraft},
     },
@@ -176,6 +177,7 @@ fn seed(tx: &crate::store::Transaction<'_>) -> Result<(), crate::store::StoreErr
         }],
     )?;
     template::add_counts(tx, &[(TemplateId(1), 9, at(9))])?;
+    note::add(tx, 1, &NoteDraft::new("Backups", "Run at night.").unwrap(), at(10))?;
     model_call::book(
         tx,
         &[ModelCall {
@@ -213,6 +215,14 @@ impl Server {
 
     async fn patch(&self, id: &str, body: &str) -> (u16, Value) {
         let answer = self.send("PATCH", &format!("/api/v1/findings/{id}"), "fake", body).await;
+        let status = answer.status().as_u16();
+        let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    /// Sends to a path below `/api/v1/knowledge`.
+    async fn knowledge(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let answer = self.send(method, &format!("/api/v1/knowledge{path}"), "fake", body).await;
         let status = answer.status().as_u16();
         let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
         (status, serde_json::from_slice(&bytes).unwrap())
@@ -257,14 +267,15 @@ async fn live_answers_fit_their_schemas() {
         let schema = &methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
         let Some(schema) = schema.as_str().and_then(|text| text.rsplit('/').next()) else { continue };
         let query = if path.ends_with("/entries") { "?selector=%7B%7D&from=0" } else { "" };
-        let (status, value) = server.json(&format!("{}{query}", path.replace("{id}", &id))).await;
+        let id = if path.contains("/knowledge/") { "1" } else { &id };
+        let (status, value) = server.json(&format!("{}{query}", path.replace("{id}", id))).await;
         assert_eq!(status, 200, "{path}: {value}");
         assert_valid(&document, schema, &value);
         let rows = value.as_object().unwrap().values().find_map(Value::as_array);
         assert!(rows.is_none_or(|rows| !rows.is_empty()), "{path} shows no row to check");
         checked += 1;
     }
-    assert_eq!(checked, 11);
+    assert_eq!(checked, 13);
     let (_, error) = server.json("/api/v1/findings?x=1").await;
     assert_valid(&document, "Error", &error);
 }
@@ -369,6 +380,49 @@ async fn what_is_closed_must_be_opened_before_anything_else() {
 }
 
 #[tokio::test]
+async fn notes_are_written_read_changed_and_deleted() {
+    let server = server().await;
+    let (status, made) =
+        server.knowledge("POST", "", r##"{"title":" Mail ","body":"# Queue\nGrows."}"##).await;
+    assert_eq!((status, &made["title"], &made["file"]), (201, &json!("Mail"), &Value::Null));
+    let path = format!("/{}", made["id"]);
+    assert_eq!(server.knowledge("GET", &path, "").await, (200, made.clone()));
+    let (_, page) = server.knowledge("GET", "?limit=1", "").await;
+    assert_eq!(page["notes"][0]["title"], "Backups");
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let (_, page) = server.knowledge("GET", &format!("?cursor={cursor}"), "").await;
+    assert_eq!((&page["notes"], &page["next_cursor"]), (&json!([made]), &Value::Null));
+    let (status, changed) = server.knowledge("PUT", &path, r#"{"title":"Post","body":"x"}"#).await;
+    assert_eq!((status, &changed["title"], &changed["id"]), (200, &json!("Post"), &made["id"]));
+    assert_eq!(server.knowledge("DELETE", &path, "").await, (200, changed));
+    for method in ["GET", "PUT", "DELETE"] {
+        assert_eq!(server.knowledge(method, &path, r#"{"title":"a","body":"b"}"#).await.0, 404, "{method}");
+    }
+    let long = json!({"title": "t", "body": "x".repeat(65 * 1024)}).to_string();
+    for body in ["", "{}", r#"{"title":"","body":"b"}"#, r#"{"title":"a","body":"b","x":1}"#, &long] {
+        assert_eq!(server.knowledge("POST", "", body).await.0, 400, "{body:.40}");
+    }
+    assert_eq!(server.knowledge("GET", "/one", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn notes_of_files_are_read_here_and_changed_there() {
+    let server = server().await;
+    let note = NoteDraft::new("File", "text").unwrap();
+    let file = note::NoteFile { name: "file.md".to_owned(), note };
+    server.store.write(move |tx| note::sync_files(tx, &[file], START)).await.unwrap();
+    let (_, page) = server.knowledge("GET", "", "").await;
+    assert_eq!(page["notes"][1]["file"], "file.md");
+    let path = format!("/{}", page["notes"][1]["id"]);
+    for (method, body) in [("PUT", r#"{"title":"a","body":"b"}"#), ("DELETE", "")] {
+        let (status, error) = server.knowledge(method, &path, body).await;
+        assert_eq!((status, error["error"]["code"].as_str()), (409, Some("note_is_file")), "{method}");
+    }
+    let other = server.send("DELETE", "/api/v1/knowledge/1", "other", "").await;
+    assert_eq!(other.status(), StatusCode::NOT_FOUND, "a note of another tenant");
+}
+
+#[tokio::test]
 async fn a_tenant_sees_and_changes_only_its_own() {
     let server = server().await;
     let id = server.first_id().await;
@@ -395,6 +449,11 @@ async fn roles_decide_who_reads_and_who_changes() {
     let reader = empty_server(Roles { read: true, ..Roles::default() });
     let (status, error) = reader.patch("x", r#"{"status":"open"}"#).await;
     assert_eq!((status, error["error"]["code"].as_str()), (403, Some("forbidden")));
+    assert_eq!(reader.knowledge("GET", "", "").await.0, 200);
+    for (method, path) in [("POST", ""), ("PUT", "/1"), ("DELETE", "/1")] {
+        let (status, _) = reader.knowledge(method, path, r#"{"title":"a","body":"b"}"#).await;
+        assert_eq!(status, 403, "{method}");
+    }
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ pub(in crate::config) struct Raw {
     dedup: Option<Span>,
     urgent_interval: Option<Span>,
     max_open_templates: Option<Size>,
+    max_groups: Option<Size>,
     mine: RawMine,
     detect: RawDetect,
 }
@@ -43,6 +44,14 @@ struct RawDetect {
     enabled: Option<bool>,
     threshold: Option<f64>,
     weights: Option<BTreeMap<String, f64>>,
+    learning: Option<Span>,
+    learning_windows: Option<u64>,
+    settle: Option<Span>,
+    spike_min: Option<u64>,
+    spike_ratio: Option<f64>,
+    silence: Option<Span>,
+    max_templates: Option<Size>,
+    max_bytes: Option<Size>,
 }
 
 pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
@@ -54,6 +63,7 @@ pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
     put(&mut settings.dedup, raw.dedup);
     put(&mut settings.urgent_interval, raw.urgent_interval);
     put(&mut settings.max_open_templates, raw.max_open_templates);
+    put(&mut settings.max_groups, raw.max_groups);
     mine(&raw.mine, &mut settings.mine, context);
     detect(raw.detect, &mut settings.detect, context);
     if settings.window.is_zero() {
@@ -61,6 +71,7 @@ pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
     }
     context.positive("analyze.max_window_lines", settings.max_window_lines);
     context.positive("analyze.max_open_templates", settings.max_open_templates as u64);
+    context.positive("analyze.max_groups", settings.max_groups as u64);
     settings
 }
 
@@ -83,6 +94,20 @@ fn detect(raw: RawDetect, settings: &mut detect::Settings, context: &mut Context
     put(&mut settings.threshold, raw.threshold);
     if !(0.0..=1.0).contains(&settings.threshold) {
         context.wrong("analyze.detect.threshold", "must be from 0 to 1", "leave the key out for the default");
+    }
+    put(&mut settings.learning, raw.learning);
+    put(&mut settings.learning_windows, raw.learning_windows);
+    put(&mut settings.settle, raw.settle);
+    put(&mut settings.spike_min, raw.spike_min);
+    put(&mut settings.spike_ratio, raw.spike_ratio);
+    put(&mut settings.silence, raw.silence);
+    put(&mut settings.max_templates, raw.max_templates);
+    put(&mut settings.max_bytes, raw.max_bytes);
+    context.positive("analyze.detect.max_templates", settings.max_templates as u64);
+    context.positive("analyze.detect.max_bytes", settings.max_bytes as u64);
+    if !(settings.spike_ratio >= 1.0 && settings.spike_ratio.is_finite()) {
+        let key = "analyze.detect.spike_ratio";
+        context.wrong(key, "must be a number from 1 on", "leave the key out for the default");
     }
     for (name, weight) in raw.weights.into_iter().flatten() {
         let key = format!("analyze.detect.weights.{name}");

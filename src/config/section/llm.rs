@@ -40,6 +40,7 @@ pub(in crate::config) struct Raw {
     prompt_tokens: Option<u64>,
     attempts: Option<u32>,
     patience: Option<Span>,
+    backlog: Option<Size>,
     cache_age: Option<Span>,
     budget: RawBudget,
 }
@@ -183,6 +184,8 @@ fn explain_settings(
     put(&mut settings.prompt_tokens, raw.prompt_tokens);
     put(&mut settings.attempts, raw.attempts);
     put(&mut settings.patience, raw.patience);
+    put(&mut settings.backlog, raw.backlog);
+    context.positive("llm.backlog", settings.backlog as u64);
     put(&mut settings.cache_age, raw.cache_age);
     // A limit of 0 is none.
     let limit = |slot: &mut Option<u64>, given: Option<u64>| {

@@ -4,6 +4,7 @@
 pub(super) mod analyze;
 pub(super) mod auth;
 pub(super) mod channels;
+pub(super) mod explain;
 pub(super) mod forward;
 pub(super) mod ingest;
 pub(super) mod listen;
@@ -27,6 +28,8 @@ pub(super) struct Raw {
     analyze: analyze::Raw,
     redact: plain::Redact,
     llm: llm::Raw,
+    explain: explain::Raw,
+    knowledge: explain::RawKnowledge,
     forward: forward::Raw,
     channels: Vec<channels::Raw>,
     log: log::Raw,
@@ -106,7 +109,10 @@ pub(super) fn fill(
     let listen = listen::fill(raw.listen, auth.is_on() || insecure_no_auth, &mut context);
     let redact = plain::redact(&raw.redact);
     let mut analyze = analyze::fill(raw.analyze, &mut context);
-    let (llm, explain) = llm::fill(raw.llm, redact, analyze.dedup, &mut context);
+    let (llm, mut explain) = llm::fill(raw.llm, redact, analyze.dedup, &mut context);
+    explain.group_by.clone_from(&analyze.group_by);
+    explain::fill(&raw.explain, &mut explain.context, &mut context);
+    let knowledge = explain::knowledge(raw.knowledge, &mut explain.context, &mut context);
     analyze.ask_model = llm.is_some();
     Settings {
         ingest: ingest::fill(raw.ingest, &mut context),
@@ -121,6 +127,7 @@ pub(super) fn fill(
         redact,
         llm,
         explain,
+        knowledge,
         warnings,
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 use rusqlite::OptionalExtension;
 use uuid::{NoContext, Uuid};
 
-use super::{COLUMNS, Doc, TABLES, from_row};
+use super::{COLUMNS, Doc, NEXT_REVISION, TABLES, from_row};
 use crate::{
     model::{EvidenceLine, Finding, FindingDraft, FindingId, FindingWindow, Origin, Timestamp},
     store::{StoreError, Transaction},
@@ -112,10 +112,11 @@ fn insert(
     draft: &FindingDraft,
     now: Timestamp,
 ) -> Result<FindingId, StoreError> {
-    const SQL: &str =
+    let sql = format!(
         "INSERT INTO finding (id, tenant_id, fingerprint, severity, category, status, title, service,
-            first_ns, last_ns, created_ns, updated_ns, count, doc)
-        VALUES (?1, ?2, ?3, ?4, ?5, 'open', ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12)";
+            first_ns, last_ns, created_ns, updated_ns, count, doc, revision)
+        VALUES (?1, ?2, ?3, ?4, ?5, 'open', ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, {NEXT_REVISION})"
+    );
     let id = new_id(now);
     let mut doc = Doc {
         summary: draft.summary.clone(),
@@ -128,9 +129,10 @@ fn insert(
         score: draft.score,
         origin: BTreeSet::new(),
         window: source.window.clone(),
+        notes: Vec::new(),
     };
     merge_sets(&mut doc, draft);
-    tx.prepare_cached(SQL)?.execute(rusqlite::params![
+    tx.prepare_cached(&sql)?.execute(rusqlite::params![
         id.0,
         source.tenant,
         draft.fingerprint,
@@ -176,6 +178,7 @@ fn join(
         score: known.score.max(draft.score),
         origin: known.origin,
         window: if is_newest { source.window.clone() } else { known.window },
+        notes: known.notes,
     };
     merge_sets(&mut doc, draft);
     tx.prepare_cached(SQL)?.execute(rusqlite::params![
@@ -195,11 +198,13 @@ fn join(
 fn book(tx: &Transaction<'_>, id: &FindingId, source: &Source, count: u64) -> Result<(), StoreError> {
     const PART: &str = "INSERT INTO finding_part (finding_id, grp, first_seq, count) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (finding_id, grp, first_seq) DO UPDATE SET count = MAX(count, excluded.count)";
-    const SUM: &str = "UPDATE finding SET
-        count = (SELECT SUM(count) FROM finding_part WHERE finding_id = ?1) WHERE id = ?1";
+    let sum = format!(
+        "UPDATE finding SET count = (SELECT SUM(count) FROM finding_part WHERE finding_id = ?1),
+            revision = {NEXT_REVISION} WHERE id = ?1"
+    );
     let count = i64::try_from(count).unwrap_or(i64::MAX / SET_MAX as i64);
     tx.prepare_cached(PART)?.execute((&id.0, &source.group, source.first_seq.cast_signed(), count))?;
-    tx.prepare_cached(SUM)?.execute([&id.0])?;
+    tx.prepare_cached(&sum)?.execute([&id.0])?;
     Ok(())
 }
 
@@ -243,13 +248,18 @@ fn has_model(origin: &BTreeSet<Origin>) -> bool {
 
 /// A version 7 UUID of the given moment: ids sort by creation.
 fn new_id(now: Timestamp) -> FindingId {
+    FindingId(uuid_at(now))
+}
+
+/// A version 7 UUID of the given moment.
+pub(in crate::store) fn uuid_at(now: Timestamp) -> String {
     let nanos = now.as_nanos().max(0);
     let secs = nanos.unsigned_abs() / 1_000_000_000;
     let rest = u32::try_from(nanos % 1_000_000_000).unwrap_or(0);
-    FindingId(Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, secs, rest)).to_string())
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, secs, rest)).to_string()
 }
 
-fn to_json(doc: &Doc) -> Result<String, StoreError> {
+pub(super) fn to_json(doc: &Doc) -> Result<String, StoreError> {
     serde_json::to_string(doc)
         .map_err(|error| StoreError::Damaged { what: "finding", cause: error.to_string() })
 }

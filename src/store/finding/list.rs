@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::types::Value;
 use serde::Serialize;
 
 use super::{COLUMNS, TABLES, from_row};
 use crate::{
     model::{Category, Finding, FindingId, FindingStatus, Severity, Timestamp},
-    store::{Connection, StoreError},
+    store::{Connection, StoreError, condition::Conditions},
 };
 
 /// Which findings; newest last event first.
@@ -43,7 +42,7 @@ pub struct FindingFilter {
 /// Lists findings.
 pub fn list(conn: &Connection, filter: &FindingFilter) -> Result<Vec<Finding>, StoreError> {
     // Walks the index finding_newest backwards; the other conditions are checked row by row.
-    let mut conditions = Conditions::new(filter.tenant, filter.from, filter.to);
+    let mut conditions = Conditions::new("finding", filter.tenant, filter.from, filter.to);
     add_columns(&mut conditions, filter);
     add_document(&mut conditions, filter);
     let limit = conditions.value(i64::try_from(filter.limit).unwrap_or(i64::MAX));
@@ -81,7 +80,7 @@ pub fn summary(
     from: Option<Timestamp>,
     to: Option<Timestamp>,
 ) -> Result<FindingSummary, StoreError> {
-    let conditions = Conditions::new(tenant, from, to);
+    let conditions = Conditions::new("finding", tenant, from, to);
     // Each walks the index finding_newest within the tenant.
     let count_by = |expression: &str, tables: &str, limit: usize| {
         let sql = format!(
@@ -110,47 +109,6 @@ pub fn summary(
         summary.total += count;
     }
     Ok(summary)
-}
-
-/// Conditions with the values they refer to by number.
-struct Conditions {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Conditions {
-    fn new(tenant: i64, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
-        let mut conditions = Conditions { sql: String::new(), values: Vec::new() };
-        let at = conditions.value(tenant);
-        conditions.sql = format!("finding.tenant_id = {at}");
-        if let Some(from) = from {
-            let at = conditions.value(from.as_nanos());
-            conditions.and(&format!("last_ns >= {at}"));
-        }
-        if let Some(to) = to {
-            let at = conditions.value(to.as_nanos());
-            conditions.and(&format!("first_ns < {at}"));
-        }
-        conditions
-    }
-
-    /// Binds a value; returns what stands for it in the SQL.
-    fn value(&mut self, value: impl Into<Value>) -> String {
-        self.values.push(value.into());
-        format!("?{}", self.values.len())
-    }
-
-    fn and(&mut self, condition: &str) {
-        self.sql.push_str(" AND ");
-        self.sql.push_str(condition);
-    }
-
-    fn one_of(&mut self, column: &str, names: impl Iterator<Item = &'static str>) {
-        let places: Vec<String> = names.map(|name| self.value(name.to_owned())).collect();
-        if !places.is_empty() {
-            self.and(&format!("{column} IN ({})", places.join(", ")));
-        }
-    }
 }
 
 fn add_columns(conditions: &mut Conditions, filter: &FindingFilter) {

@@ -3,11 +3,16 @@
 //! What is searched or sorted by is a column; the rest is one JSON document per row. `join` writes what the analysis
 //! found, `list` answers the API.
 
+mod earlier;
+mod follow;
 mod join;
 mod list;
 
 use std::collections::BTreeSet;
 
+pub use earlier::{Earlier, earlier, note_down};
+pub use follow::{Changed, changed_after, cursor, next_revision, set_cursor};
+pub(in crate::store) use join::uuid_at;
 pub use join::{Applied, Source, apply};
 pub use list::{FindingFilter, FindingSummary, list, summary};
 use rusqlite::{OptionalExtension, Row, types::Type};
@@ -15,16 +20,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     model::{
-        Category, EvidenceLine, Finding, FindingId, FindingStatus, FindingWindow, Origin, Severity, TenantId,
-        Timestamp,
+        Category, EvidenceLine, Finding, FindingId, FindingStatus, FindingWindow, IncidentId, NoteRef,
+        Origin, Severity, TenantId, Timestamp,
     },
-    store::{Connection, StoreError, Transaction},
+    store::{Connection, StoreError, Transaction, feedback, incident},
 };
 
 /// The columns [`from_row`] expects, of `finding JOIN tenant`.
 const COLUMNS: &str =
     "finding.id, tenant.name, fingerprint, severity, category, status, title, service, first_ns,
-    last_ns, finding.created_ns, updated_ns, count, note, doc";
+    last_ns, finding.created_ns, updated_ns, count, note, doc, incident_id, muted";
+/// The revision of a finding that is being written.
+const NEXT_REVISION: &str = "(SELECT COALESCE(MAX(revision), 0) + 1 FROM finding)";
 /// The tables behind [`COLUMNS`].
 const TABLES: &str = "finding JOIN tenant ON tenant.id = finding.tenant_id";
 
@@ -41,12 +48,41 @@ struct Doc {
     score: f64,
     origin: BTreeSet<Origin>,
     window: FindingWindow,
+    #[serde(default)]
+    notes: Vec<NoteRef>,
 }
 
 /// One finding.
 pub fn get(conn: &Connection, tenant: i64, id: &FindingId) -> Result<Option<Finding>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM {TABLES} WHERE finding.id = ?1 AND finding.tenant_id = ?2");
     Ok(conn.prepare_cached(&sql)?.query_row((&id.0, tenant), from_row).optional()?)
+}
+
+/// Findings of an incident by their first event, oldest first or newest first.
+pub(in crate::store) fn of_incident(
+    conn: &Connection,
+    id: &IncidentId,
+    limit: usize,
+    is_backward: bool,
+) -> Result<Vec<Finding>, StoreError> {
+    // Walks the index finding_incident.
+    let order = if is_backward { "DESC" } else { "ASC" };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {TABLES} WHERE incident_id = ?1
+         ORDER BY first_ns {order}, finding.id {order} LIMIT ?2"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let rows = statement.query_map((&id.0, i64::try_from(limit).unwrap_or(i64::MAX)), from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The groups whose windows have contributed to a finding.
+pub(in crate::store) fn groups(conn: &Connection, id: &FindingId) -> Result<Vec<String>, StoreError> {
+    // Searches the primary key of finding_part.
+    const SQL: &str = "SELECT DISTINCT grp FROM finding_part WHERE finding_id = ?1 LIMIT 100";
+    let mut statement = conn.prepare_cached(SQL)?;
+    let rows = statement.query_map([&id.0], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// What a person may change.
@@ -66,12 +102,62 @@ pub fn change(
     change: &FindingChange,
     now: Timestamp,
 ) -> Result<Option<Finding>, StoreError> {
-    const SQL: &str = "UPDATE finding SET status = COALESCE(?3, status),
-            note = CASE WHEN ?4 IS NULL THEN note ELSE NULLIF(?4, '') END, updated_ns = ?5
-        WHERE id = ?1 AND tenant_id = ?2";
+    let sql = format!(
+        "UPDATE finding SET status = COALESCE(?3, status),
+            note = CASE WHEN ?4 IS NULL THEN note ELSE NULLIF(?4, '') END, updated_ns = ?5,
+            revision = {NEXT_REVISION}
+        WHERE id = ?1 AND tenant_id = ?2"
+    );
     let status = change.status.map(FindingStatus::as_str);
-    tx.prepare_cached(SQL)?.execute((&id.0, tenant, status, &change.note, now.as_nanos()))?;
-    get(tx, tenant, id)
+    tx.prepare_cached(&sql)?.execute((&id.0, tenant, status, &change.note, now.as_nanos()))?;
+    let changed = get(tx, tenant, id)?;
+    if let (Some(finding), Some(status)) = (&changed, change.status) {
+        feedback::hear_status(tx, tenant, finding, status, now)?;
+    }
+    Ok(changed)
+}
+
+/// Resolves the findings known by this fingerprint whose last event was before `at`: what they were about is
+/// over. Says which.
+pub fn recover(
+    tx: &Transaction<'_>,
+    tenant: i64,
+    fingerprint: &str,
+    at: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<Finding>, StoreError> {
+    // Searches the index finding_same.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {TABLES} WHERE finding.tenant_id = ?1 AND fingerprint = ?2 AND last_ns <= ?3
+           AND status IN ('open', 'acknowledged')"
+    );
+    let mut statement = tx.prepare_cached(&sql)?;
+    let rows = statement.query_map((tenant, fingerprint, at.as_nanos()), from_row)?;
+    let over: Vec<Finding> = rows.collect::<Result<_, _>>()?;
+    for finding in &over {
+        let resolved = FindingChange { status: Some(FindingStatus::Resolved), note: None };
+        change(tx, tenant, &finding.id, &resolved, now)?;
+        if let Some(incident) = &finding.incident_id {
+            incident::follow_findings(tx, tenant, incident, "recovery", now)?;
+        }
+    }
+    Ok(over)
+}
+
+/// Marks what was seen during maintenance. Once seen outside of it, a finding stays unmuted.
+pub fn mute(
+    tx: &Transaction<'_>,
+    id: &FindingId,
+    applied: Applied,
+    is_muted: bool,
+) -> Result<(), StoreError> {
+    let sql =
+        format!("UPDATE finding SET muted = ?2, revision = {NEXT_REVISION} WHERE id = ?1 AND muted <> ?2");
+    // A new finding is unmuted; one that is joined can only lose the mark.
+    if is_muted == (applied == Applied::New) {
+        tx.prepare_cached(&sql)?.execute((&id.0, is_muted))?;
+    }
+    Ok(())
 }
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Finding> {
@@ -105,5 +191,8 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Finding> {
         score: doc.score,
         origin: doc.origin,
         window: doc.window,
+        notes: doc.notes,
+        incident_id: row.get::<_, Option<String>>(15)?.map(IncidentId),
+        muted: row.get(16)?,
     })
 }
