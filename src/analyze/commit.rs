@@ -10,10 +10,14 @@ use super::{
     group::GroupKey,
     quiet::Quiet,
     step::Analyzer,
+    taught::Sieved,
     window::OpenWindow,
 };
 use crate::{
-    model::{FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId, WindowState},
+    model::{
+        Finding, FindingDraft, FindingId, FindingWindow, Severity, TemplateId, Timestamp, WindowId,
+        WindowState,
+    },
     store::{
         Change, StoreError, Transaction, alias,
         finding::{self, Applied, Source},
@@ -37,7 +41,9 @@ pub struct Commit {
 struct ClosedWindow {
     draft: WindowDraft,
     source: Source,
-    findings: Vec<FindingDraft>,
+    told: Sieved,
+    /// What is over: fingerprints, each with the time that was said.
+    recovered: Vec<(String, Timestamp)>,
 }
 
 /// A group whose window is closed, and what that window adds to the templates.
@@ -46,29 +52,63 @@ struct ClosedGroup {
     counts: Vec<(TemplateId, u64, Timestamp)>,
     seen: Vec<(TemplateId, bool)>,
     memory: Vec<MemoryRow>,
-    over: Vec<(String, Timestamp)>,
 }
 
 /// What a commit did.
-struct Written {
+pub(super) struct Written {
     windows: Vec<(i64, WindowId, WindowState)>,
     findings: Vec<(i64, FindingId, Applied)>,
+    recovered: Vec<(i64, Finding)>,
 }
 
 impl Commit {
-    fn write(&self, tx: &Transaction<'_>) -> Result<Written, StoreError> {
-        let mut written = Written { windows: Vec::new(), findings: Vec::new() };
+    /// Nothing to write yet.
+    pub(super) fn empty(dedup: std::time::Duration, now: Timestamp) -> Self {
+        Commit {
+            windows: Vec::new(),
+            groups: Vec::new(),
+            quiet: Vec::new(),
+            templates: TemplateChanges::default(),
+            position: None,
+            dedup,
+            now,
+        }
+    }
+
+    /// Adds a window that ended at `now`; takes what is to be told of it out of `closed`.
+    pub(super) fn add(&mut self, closed: &mut Closed, ask_model: bool, now: Timestamp) {
+        let told = std::mem::take(&mut closed.told);
+        let state = closing_state(&closed.window, &told.findings, ask_model);
+        let mut ended = closed_window(&closed.key, &closed.window, told, state, now);
+        ended.recovered = std::mem::take(&mut closed.recovered);
+        let exhibit = closed.exhibit.take();
+        ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
+        self.windows.push(ended);
+        self.now = now;
+    }
+
+    /// Windows added so far.
+    pub(super) fn windows(&self) -> usize {
+        self.windows.len()
+    }
+
+    pub(super) fn write(&self, tx: &Transaction<'_>) -> Result<Written, StoreError> {
+        let mut written = Written { windows: Vec::new(), findings: Vec::new(), recovered: Vec::new() };
         for closed in &self.windows {
             let id = window::put(tx, &closed.draft)?;
             written.windows.push((closed.draft.tenant, id, closed.draft.state));
-            for (id, applied) in finding::apply(tx, &closed.source, &closed.findings, self.dedup, self.now)? {
+            for (id, applied) in closed.told.write(tx, &closed.source, self.dedup, self.now)? {
                 written.findings.push((closed.draft.tenant, id, applied));
+            }
+            for (fingerprint, at) in &closed.recovered {
+                let over = finding::recover(tx, closed.draft.tenant, fingerprint, *at, self.now)?;
+                written.recovered.extend(over.into_iter().map(|finding| (closed.draft.tenant, finding)));
             }
         }
         template::put(tx, &self.templates.rows)?;
         template::move_counts(tx, &self.templates.merged)?;
         alias::put(tx, &self.templates.merged)?;
-        for ClosedGroup { position, counts, seen, memory, over } in &self.groups {
+        for ClosedGroup { position, counts, seen, memory } in &self.groups {
             // A window that is written again must not count again.
             if position::group_seq(tx, position.tenant, &position.name)? < position.seq {
                 template::add_counts(tx, counts)?;
@@ -76,15 +116,10 @@ impl Commit {
             }
             position::set_group(tx, position, self.now)?;
             memory::put(tx, position.tenant, &position.name, memory)?;
-            for (fingerprint, at) in over {
-                let over = finding::recover(tx, position.tenant, fingerprint, *at, self.now)?;
-                let over = over.into_iter().map(|finding| (position.tenant, finding.id, Applied::Joined));
-                written.findings.extend(over);
-            }
         }
-        for Quiet { source, findings, memory } in &self.quiet {
+        for Quiet { source, told, memory } in &self.quiet {
             memory::put(tx, source.tenant, &source.group, memory)?;
-            for (id, applied) in finding::apply(tx, source, findings, self.dedup, self.now)? {
+            for (id, applied) in told.write(tx, source, self.dedup, self.now)? {
                 written.findings.push((source.tenant, id, applied));
             }
         }
@@ -101,14 +136,11 @@ impl Analyzer {
     pub(super) fn closing_commit(&mut self, keys: &[GroupKey], now: Timestamp) -> Commit {
         let mut commit = self.empty_commit(now);
         for key in keys {
-            let Some(closed) = self.engine.close(key, self.read, now) else { continue };
-            let Closed { key, window, findings, exhibit, counts, seen, carried, memory, over } = closed;
-            let state = closing_state(&window, &findings, self.engine.settings.ask_model);
-            let mut ended = closed_window(&key, &window, findings, state, now);
-            ended.draft.exhibit = exhibit.and_then(|exhibit| serde_json::to_vec(&exhibit).ok());
-            commit.windows.push(ended);
+            let Some(mut closed) = self.engine.close(key, self.read, now) else { continue };
+            commit.add(&mut closed, self.engine.settings.ask_model, now);
+            let Closed { key, counts, seen, carried, memory, .. } = closed;
             let position = position::Group { tenant: key.0, name: key.1, seq: self.read, state: carried };
-            commit.groups.push(ClosedGroup { position, counts, seen, memory, over });
+            commit.groups.push(ClosedGroup { position, counts, seen, memory });
         }
         commit.templates = self.engine.template_changes();
         commit.position = Some(self.engine.settled(self.read));
@@ -123,8 +155,8 @@ impl Analyzer {
         }
         let mut commit = self.empty_commit(now);
         for key in keys {
-            let Some((open, findings, since)) = self.engine.early(&key, now) else { continue };
-            commit.windows.push(closed_window(&key, open, findings, WindowState::Open, now));
+            let Some((open, told, since)) = self.engine.early(&key, now) else { continue };
+            commit.windows.push(closed_window(&key, open, told, WindowState::Open, now));
             if let Some(since) = since {
                 self.metrics.observe_urgent(now.since(since));
             }
@@ -185,19 +217,17 @@ impl Analyzer {
             self.metrics.count_finding(applied == Applied::New);
             self.store.announce(Change::Finding { tenant, id });
         }
+        for (tenant, finding) in written.recovered {
+            if let Some(id) = finding.incident_id {
+                self.store.announce(Change::Incident { tenant, id });
+            }
+            self.store.announce(Change::Finding { tenant, id: finding.id });
+        }
         Ok(())
     }
 
     fn empty_commit(&self, now: Timestamp) -> Commit {
-        Commit {
-            windows: Vec::new(),
-            groups: Vec::new(),
-            quiet: Vec::new(),
-            templates: TemplateChanges::default(),
-            position: None,
-            dedup: self.engine.settings.dedup,
-            now,
-        }
+        Commit::empty(self.engine.settings.dedup, now)
     }
 }
 
@@ -212,7 +242,7 @@ fn closing_state(open: &OpenWindow, findings: &[FindingDraft], ask_model: bool) 
 fn closed_window(
     key: &GroupKey,
     open: &OpenWindow,
-    findings: Vec<FindingDraft>,
+    told: Sieved,
     state: WindowState,
     now: Timestamp,
 ) -> ClosedWindow {
@@ -226,7 +256,7 @@ fn closed_window(
         lines: open.lines,
         suspicious: open.suspicious,
         templates: open.templates.len() as u64,
-        severity: findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
+        severity: told.findings.iter().map(|draft| draft.severity).max().unwrap_or(Severity::Info),
         state,
         exhibit: None,
     };
@@ -241,7 +271,7 @@ fn closed_window(
             suspicious: open.suspicious,
         },
     };
-    ClosedWindow { draft, source, findings }
+    ClosedWindow { draft, source, told, recovered: Vec::new() }
 }
 
 #[cfg(test)]

@@ -19,8 +19,9 @@ use super::{
     group::{Group, GroupKey, Groups, StreamContext, group_name},
     judge,
     line::Line,
-    mine::{Change, Miner},
+    mine::{self, Change, Miner},
     sift::{GroupSift, Sifter, Verdict},
+    taught::{Sieved, Taught},
     window::{OpenWindow, Seen, TemplateStat},
 };
 use crate::{
@@ -63,6 +64,8 @@ pub struct Noted<'a> {
     pub line: &'a Line<'a>,
     /// Its template.
     pub template: TemplateId,
+    /// The message's variable parts.
+    pub values: &'a [mine::Value],
     /// What the rules said.
     pub verdict: &'a Verdict,
     /// How surprising the detectors find it by itself, in [0, 1].
@@ -86,7 +89,9 @@ pub struct Closed {
     /// What it counted.
     pub window: OpenWindow,
     /// What is to be told.
-    pub findings: Vec<FindingDraft>,
+    pub told: Sieved,
+    /// What is over: fingerprints, each with the time that was said.
+    pub recovered: Vec<(String, Timestamp)>,
     /// What a model would be shown; made where one is configured and there is something to say.
     pub exhibit: Option<Exhibit>,
     /// Lines by template, and the time of the last.
@@ -97,8 +102,6 @@ pub struct Closed {
     pub carried: Vec<u8>,
     /// What the detectors have learnt.
     pub memory: Vec<MemoryRow>,
-    /// Findings that are over, by their fingerprint, and when that was: what was missing is back.
-    pub over: Vec<(String, Timestamp)>,
 }
 
 /// What became of the templates since the last time.
@@ -124,6 +127,7 @@ pub struct Engine {
     pub(super) learnt_bytes: usize,
     /// No window is due before this time.
     next_due: Timestamp,
+    pub(super) taught: Arc<Taught>,
 }
 
 impl Engine {
@@ -133,15 +137,17 @@ impl Engine {
         let known =
             carried.templates.iter().map(|row| row.id).chain(carried.aliases.iter().map(|alias| alias.id));
         let next_id = known.map(|id| id.0 + 1).max().unwrap_or(1);
+        let groups = carried.groups.into_iter().map(|group| restored_group(group, &settings)).collect();
         let mut engine = Engine {
             settings,
             sifter,
             ids: Arc::new(AtomicU64::new(next_id)),
             miners: FxHashMap::default(),
-            groups: carried.groups.into_iter().map(restored_group).collect(),
+            groups,
             open_templates: 0,
             learnt_bytes: 0,
             next_due: Timestamp::MAX,
+            taught: Arc::default(),
         };
         let mut by_tenant: FxHashMap<i64, Vec<template::TemplateRow>> = FxHashMap::default();
         for row in carried.templates {
@@ -163,6 +169,11 @@ impl Engine {
         engine
     }
 
+    /// Takes over what people have taught, in the place of what they had taught before.
+    pub fn teach(&mut self, taught: Arc<Taught>) {
+        self.taught = taught;
+    }
+
     /// The group in which the lines of a label set are analysed.
     pub fn group_of(&self, tenant: i64, labels: &Labels) -> GroupKey {
         (tenant, group_name(labels, &self.settings.group_by))
@@ -180,7 +191,7 @@ impl Engine {
 
     /// Takes a group back that was given up or is of an earlier run.
     pub fn restore_group(&mut self, group: position::Group, memory: &[MemoryRow]) {
-        let (key, mut group) = restored_group(group);
+        let (key, mut group) = restored_group(group, &self.settings);
         memory.iter().for_each(|row| group.detect.restore(row));
         self.groups.insert(key.clone(), group);
         self.weigh(&key);
@@ -207,7 +218,7 @@ impl Engine {
     /// What the lines of a label set have in common; to be kept by the caller.
     pub fn context(&self, tenant: i64, labels: Labels) -> StreamContext {
         let group = self.group_of(tenant, &labels);
-        StreamContext { tenant, group, rules: self.sifter.stream_rules(&labels), labels }
+        StreamContext { tenant, group, rules: self.sifter.stream_rules(&labels), is_bare: false, labels }
     }
 
     /// Takes lines of one stream that arrived together; `seq` numbers arrivals.
@@ -219,7 +230,7 @@ impl Engine {
         watch: &mut impl Watch,
     ) {
         self.miner(context.tenant);
-        let group = self.groups.get_or_new(&context.group);
+        let group = self.groups.get_or_new(&context.group, &self.settings.detect);
         let Some(miner) = self.miners.get_mut(&context.tenant) else { return };
         if seq <= group.seq {
             return; // analysed before a restart, together with a window already committed
@@ -301,30 +312,41 @@ impl Engine {
                 text_of: &text_of,
                 resolve: &resolve,
             };
-            let evidence = group.detect.close(&closing);
+            let mut evidence = group.detect.close(&closing);
+            self.taught.weigh(key.0, &key.1, &mut evidence);
             findings = judge::judge(findings, evidence, &closing);
         }
+        let told = self.taught.sieve(key.0, findings, now);
+        let findings = &told.findings;
         let is_telling = !findings.is_empty() || open.is_suspicious();
         let exhibit = (self.settings.ask_model && is_telling)
-            .then(|| digest::exhibit(&key.1, &open, &findings, &text_of));
+            .then(|| digest::exhibit(&key.1, &open, findings, &text_of));
         let counts = open.templates.iter().map(|(id, stat)| (resolve(*id), stat.count, stat.last)).collect();
         let spoken: BTreeSet<&str> = findings.iter().flat_map(FindingDraft::templates).collect();
         let is_spoken_of =
             |id| !spoken.is_empty() && text_of(id).is_some_and(|t| spoken.contains(t.as_str()));
         let flagged = |(id, stat): (&TemplateId, &TemplateStat)| stat.severity.is_some() || is_spoken_of(*id);
         let seen = open.templates.iter().map(|entry| (resolve(*entry.0), flagged(entry))).collect();
+        let mut recovered = group.sift.take_recoveries();
         group.sift.end_window(now);
         group.seq = seq;
         group.urgent_since = None;
         let carried = serde_json::to_vec(&group.sift).unwrap_or_default();
         let memory = group.detect.save();
         let returns = group.detect.take_returns().into_iter();
-        let over = returns
-            .map(|back| (judge::fingerprint(detect::SILENCE, &key.1, &back.subject), back.at))
-            .collect();
+        recovered.extend(
+            returns.map(|back| (judge::fingerprint(detect::SILENCE, &key.1, &back.subject), back.at)),
+        );
         self.weigh(key);
         let key = key.clone();
-        Some(Closed { key, window: open, findings, exhibit, counts, seen, carried, memory, over })
+        Some(Closed { key, window: open, told, recovered, exhibit, counts, seen, carried, memory })
+    }
+
+    /// Ends the learning of every group: what they have seen so far was given as normal.
+    pub fn finish_learning(&mut self, now: Timestamp) {
+        for (_, group) in self.groups.iter_mut() {
+            group.detect.finish_learning(now);
+        }
     }
 
     /// The groups in which an urgent rule spoke and may be written at `now`.
@@ -344,14 +366,15 @@ impl Engine {
         &mut self,
         key: &GroupKey,
         now: Timestamp,
-    ) -> Option<(&OpenWindow, Vec<FindingDraft>, Option<Timestamp>)> {
+    ) -> Option<(&OpenWindow, Sieved, Option<Timestamp>)> {
         let group = self.groups.get_mut(key)?;
         let miner = self.miners.get(&key.0);
         let text_of = |id| miner.and_then(|m| m.template(id)).map(|t| t.text.to_string());
         let since = group.urgent_since.take();
         group.urgent_written = Some(now);
         let open = group.window.as_ref()?;
-        Some((open, group.sift.drafts(&self.sifter, &text_of), since))
+        let told = self.taught.sieve(key.0, group.sift.drafts(&self.sifter, &text_of), now);
+        Some((open, told, since))
     }
 
     /// What became of the templates since the last call.
@@ -396,7 +419,10 @@ impl Reader<'_> {
     fn read(&mut self, received: Received<'_>, arrival: Timestamp, watch: &mut impl Watch) -> bool {
         /// Values of a line that are counted in the window.
         const COUNTED: usize = 8;
-        let envelope = envelope::open(received.line);
+        let envelope = match self.context.is_bare {
+            true => envelope::bare(received.line),
+            false => envelope::open(received.line),
+        };
         let observation = self.miner.observe(&envelope.message, received.timestamp);
         let (template, change) = (observation.template, observation.change);
         let found: SmallVec<[_; COUNTED]> = observation.values.iter().copied().collect();
@@ -440,7 +466,7 @@ impl Reader<'_> {
             };
             surprise = self.detect.line(detect, &sighting);
         }
-        watch.line(&Noted { line: &line, template, verdict: &verdict, surprise });
+        watch.line(&Noted { line: &line, template, values: &found, verdict: &verdict, surprise });
         verdict.urgent
     }
 }
@@ -450,11 +476,11 @@ fn host<'a>(group: &'a str, envelope: &'a Envelope<'_>) -> &'a str {
     if group.is_empty() { envelope.host.as_deref().unwrap_or_default() } else { group }
 }
 
-fn restored_group(group: position::Group) -> (GroupKey, Group) {
+fn restored_group(group: position::Group, settings: &Settings) -> (GroupKey, Group) {
     let sift = serde_json::from_slice(&group.state).unwrap_or_else(|error| {
         // Thresholds start over; positions and findings are unaffected.
         tracing::warn!(group = group.name, %error, "carried rule state could not be read, starting afresh");
         GroupSift::default()
     });
-    ((group.tenant, group.name), Group { seq: group.seq, sift, ..Group::default() })
+    ((group.tenant, group.name), Group { seq: group.seq, sift, ..Group::new(&settings.detect) })
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     analyze::{
-        detect::GroupDetect,
+        detect::{self, GroupDetect},
         sift::{GroupSift, StreamRules},
         window::OpenWindow,
     },
@@ -33,6 +33,13 @@ pub struct Group {
     pub urgent_written: Option<Timestamp>,
 }
 
+impl Group {
+    /// A group that nothing is known of.
+    pub fn new(settings: &detect::Settings) -> Self {
+        Group { detect: GroupDetect::new(settings), ..Group::default() }
+    }
+}
+
 /// The groups in memory, by name. Senders choose the names, so there is a limit to them.
 #[derive(Default)]
 pub struct Groups {
@@ -41,8 +48,8 @@ pub struct Groups {
 
 impl Groups {
     /// The group of this name; a new one is made.
-    pub fn get_or_new(&mut self, key: &GroupKey) -> &mut Group {
-        self.by_name.entry(key.clone()).or_default()
+    pub fn get_or_new(&mut self, key: &GroupKey, settings: &detect::Settings) -> &mut Group {
+        self.by_name.entry(key.clone()).or_insert_with(|| Group::new(settings))
     }
 
     /// The group of this name.
@@ -123,6 +130,8 @@ pub struct StreamContext {
     pub group: GroupKey,
     /// The rules that apply to it.
     pub rules: StreamRules,
+    /// Whether its lines are messages as they are, without anything around them to be taken off.
+    pub is_bare: bool,
 }
 
 /// The group of a label set: the first grouping label it has, or the tenant's common group.
@@ -142,7 +151,7 @@ mod tests {
     fn groups_silent_for_longest_are_given_up_and_open_windows_never() {
         let mut groups = Groups::default();
         for n in 0..40_u64 {
-            let group = groups.get_or_new(&key(&format!("h{n}")));
+            let group = groups.get_or_new(&key(&format!("h{n}")), &detect::Settings::default());
             group.seq = n;
             group.window = (n == 3).then(|| OpenWindow::open(n, Timestamp::default()));
         }

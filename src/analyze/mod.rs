@@ -16,8 +16,10 @@ pub mod ground;
 pub mod knowledge;
 pub mod line;
 pub mod mine;
+pub mod review;
 pub mod sift;
 pub mod step;
+pub mod taught;
 pub mod window;
 
 mod commit;

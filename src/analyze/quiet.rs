@@ -7,6 +7,7 @@ use super::{
     engine::Engine,
     group::{Group, GroupKey},
     judge,
+    taught::Sieved,
     window::OpenWindow,
 };
 use crate::{
@@ -22,7 +23,7 @@ pub struct Quiet {
     /// The group, and under which name what it adds to findings is booked.
     pub source: Source,
     /// What is to be told.
-    pub findings: Vec<FindingDraft>,
+    pub told: Sieved,
     /// What its detectors have learnt.
     pub memory: Vec<MemoryRow>,
 }
@@ -86,8 +87,10 @@ impl Engine {
                 text_of: &text_of,
                 resolve: &|id| miner.map_or(id, |miner| miner.resolve(id)),
             };
+            self.taught.weigh(key.0, &key.1, &mut evidence);
             let findings = judge::judge(Vec::new(), evidence, &closing);
-            quiet.push(Quiet { source: source(key, seq, &findings, now), findings, memory });
+            let source = source(key, seq, &findings, now);
+            quiet.push(Quiet { source, told: self.taught.sieve(key.0, findings, now), memory });
         }
         quiet
     }
@@ -157,7 +160,7 @@ mod tests {
             for _ in 0..minutes {
                 self.now = self.now.plus(Duration::from_secs(60));
                 for key in self.engine.due(self.now) {
-                    told.extend(self.engine.close(&key, self.seq, self.now).unwrap().findings);
+                    told.extend(self.engine.close(&key, self.seq, self.now).unwrap().told.findings);
                 }
                 self.seq += 1;
                 for (index, host) in (0..).zip(hosts) {
@@ -168,7 +171,7 @@ mod tests {
                     self.engine.take(&context, (self.seq, self.now), [line], &mut ());
                 }
                 told.extend(
-                    self.engine.tick(self.seq, self.now).into_iter().flat_map(|quiet| quiet.findings),
+                    self.engine.tick(self.seq, self.now).into_iter().flat_map(|quiet| quiet.told.findings),
                 );
             }
             told
@@ -184,6 +187,20 @@ mod tests {
         assert_eq!(told[0].fingerprint, "anomaly/silence/b/host silent");
         assert_eq!(told[0].title, "no line has come for 10 min, usually one comes every 60 s on b");
         assert_eq!(told[0].evidence[0].line, "session opened for the usual user");
+    }
+
+    #[test]
+    fn after_training_detectors_speak_at_once() {
+        let burst = |is_trained: bool| {
+            let mut hosts = Hosts::new();
+            hosts.minutes(60, &["a"]);
+            if is_trained {
+                hosts.engine.finish_learning(hosts.now);
+            }
+            hosts.minutes(1, &["a"; 400]);
+            hosts.minutes(2, &["a"]).len()
+        };
+        assert_eq!((burst(false), burst(true)), (0, 1));
     }
 
     #[test]

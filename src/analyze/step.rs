@@ -11,6 +11,7 @@ use std::{
 };
 
 use rustc_hash::FxHashMap;
+use tokio::sync::broadcast::{self, error::TryRecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -19,12 +20,13 @@ use super::{
     engine::{Carried, Engine, Received},
     group::{GroupKey, StreamContext},
     sift::Sifter,
+    taught::Taught,
 };
 use crate::{
     model::{StreamId, Timestamp},
     runtime::{Backoff, Clock},
     store::{
-        Store, StoreError, alias,
+        Change, Store, StoreError, alias,
         block::{self, Block, BlockEntry},
         memory::{self, StoredRow},
         position, template,
@@ -66,6 +68,9 @@ pub struct Analyzer {
     streams: FxHashMap<StreamId, Arc<StreamContext>>,
     /// Silent groups are not looked for before this time.
     next_sweep: Timestamp,
+    /// Says when something was taught.
+    changes: broadcast::Receiver<Change>,
+    is_taught_stale: bool,
     /// The last block taken into windows.
     pub(super) read: u64,
     /// The position as committed.
@@ -102,13 +107,18 @@ impl Analyzer {
             let now = clock.now();
             store.write_blocking(move |tx| position::set(tx, position::name::ANALYZE, 0, now))?;
         }
+        let changes = store.changes();
+        let mut engine = Engine::restore(settings, sifter, carried);
+        engine.teach(Arc::new(store.read_blocking(Taught::read)?));
         Ok(Analyzer {
-            engine: Engine::restore(settings, sifter, carried),
+            engine,
             store,
             metrics,
             clock,
             streams: FxHashMap::default(),
             next_sweep: Timestamp::MIN,
+            changes,
+            is_taught_stale: false,
             read,
             saved: read,
             unwritten: None,
@@ -119,6 +129,7 @@ impl Analyzer {
     /// Does one bounded piece of work.
     pub fn run_once(&mut self) -> Result<Progress, StoreError> {
         self.retry_unwritten()?;
+        self.hear_what_was_taught()?;
         let after = self.read;
         let blocks = self.store.read_blocking(|conn| block::read_after(conn, after, STEP_BYTES))?;
         for block in &blocks {
@@ -148,6 +159,22 @@ impl Analyzer {
             self.write_quiet(now)?;
         }
         Ok(Progress::Idle)
+    }
+
+    /// Reads what was taught when something has been since the last time.
+    fn hear_what_was_taught(&mut self) -> Result<(), StoreError> {
+        loop {
+            match self.changes.try_recv() {
+                Ok(Change::Taught) | Err(TryRecvError::Lagged(_)) => self.is_taught_stale = true,
+                Ok(_) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        if self.is_taught_stale {
+            self.engine.teach(Arc::new(self.store.read_blocking(Taught::read)?));
+            self.is_taught_stale = false;
+        }
+        Ok(())
     }
 
     /// Takes every entry of a block into the window of its group.

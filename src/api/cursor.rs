@@ -5,7 +5,10 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{error::ApiError, params};
-use crate::model::{FindingId, NoteId, StreamId, TemplateId, Timestamp, WindowId};
+use crate::{
+    model::{FindingId, IncidentId, NoteId, StreamId, TemplateId, Timestamp, WindowId},
+    query::GroupName,
+};
 
 /// A place in a list that can be written into a cursor.
 pub trait Place: Sized {
@@ -44,6 +47,18 @@ impl Place for (Timestamp, FindingId) {
 
     fn from_halves(number: i64, id: &str) -> Option<Self> {
         Some((Timestamp::from_nanos(number), FindingId(id.to_owned())))
+    }
+}
+
+impl Place for (Timestamp, IncidentId) {
+    const LIST: &'static str = "incidents";
+
+    fn halves(&self) -> (i64, String) {
+        (self.0.as_nanos(), self.1.0.clone())
+    }
+
+    fn from_halves(number: i64, id: &str) -> Option<Self> {
+        Some((Timestamp::from_nanos(number), IncidentId(id.to_owned())))
     }
 }
 
@@ -95,6 +110,18 @@ impl Place for StreamId {
     }
 }
 
+impl Place for GroupName {
+    const LIST: &'static str = "groups";
+
+    fn halves(&self) -> (i64, String) {
+        (0, self.0.clone())
+    }
+
+    fn from_halves(_: i64, id: &str) -> Option<Self> {
+        Some(GroupName(id.to_owned()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +133,8 @@ mod tests {
         assert_eq!(read::<(Timestamp, FindingId)>(&text), Some(place));
         assert_eq!(read::<WindowId>(&text), None);
         assert_eq!(read::<WindowId>(&write(&WindowId(7))), Some(WindowId(7)));
+        let group = GroupName("web:1".into());
+        assert_eq!(read::<GroupName>(&write(&group)), Some(group));
         assert_eq!(read::<StreamId>(&write(&StreamId(9))), Some(StreamId(9)));
         for junk in ["", "!", "Zm9v", "ZmluZGluZ3M6eDp5"] {
             assert_eq!(read::<(Timestamp, FindingId)>(junk), None, "{junk}");

@@ -9,7 +9,11 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::{model::FindingStatus, query::QueryError, store::StoreError};
+use crate::{
+    model::{FindingStatus, IncidentId},
+    query::QueryError,
+    store::StoreError,
+};
 
 /// Seconds after which a caller may try again when the server is busy.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -42,9 +46,11 @@ pub enum ApiError {
     /// No such thing, or not this tenant's.
     #[error("no such {0}")]
     NotFound(&'static str),
-    /// A finding cannot go from the one status to the other.
-    #[error("a finding that is {} cannot become {}", .from.as_str(), .to.as_str())]
+    /// A finding or incident cannot go from the one status to the other.
+    #[error("the {what} is {} and cannot become {}", .from.as_str(), .to.as_str())]
     BadTransition {
+        /// What it is.
+        what: &'static str,
         /// Its status.
         from: FindingStatus,
         /// The wanted one.
@@ -57,6 +63,20 @@ pub enum ApiError {
     #[error("there are {limit} notes, no more are kept: delete some")]
     TooManyNotes {
         /// How many are kept.
+        limit: usize,
+    },
+    /// The incident has become a part of another.
+    #[error("the incident has become a part of incident {}", .into.0)]
+    Merged {
+        /// Of which.
+        into: IncidentId,
+    },
+    /// A list that people fill is full.
+    #[error("there are {limit} {what} already; remove some first")]
+    TooMany {
+        /// What they are.
+        what: &'static str,
+        /// The limit.
         limit: usize,
     },
     /// Every place of the event stream is taken.
@@ -93,6 +113,8 @@ impl ApiError {
             E::BadTransition { .. } => (StatusCode::CONFLICT, "bad_transition", false),
             E::NoteIsFile => (StatusCode::CONFLICT, "note_is_file", false),
             E::TooManyNotes { .. } => (StatusCode::CONFLICT, "too_many_notes", false),
+            E::Merged { .. } => (StatusCode::CONFLICT, "merged", false),
+            E::TooMany { .. } => (StatusCode::CONFLICT, "too_many", false),
             E::TooManyListeners { .. } => (StatusCode::SERVICE_UNAVAILABLE, "too_many_listeners", true),
             E::Store(StoreError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, "busy", true),
             E::Store(StoreError::Unavailable(_) | StoreError::Closed) => {

@@ -1,4 +1,4 @@
-//! `GET /api/v1/events`: findings and windows as they change, as server-sent events.
+//! `GET /api/v1/events`: findings, incidents and windows as they change, as server-sent events.
 //!
 //! An event is a hint with the current state attached; the store stays the truth. Whoever may have missed something
 //! (fell behind, came back) is told to `resync`. The number of listeners is bounded.
@@ -108,6 +108,17 @@ impl Listener {
                         Some(event("window_ended", &window.closed_at.as_nanos().to_string(), &window))
                     }
                     Ok(_) => None,
+                    Err(_) => Some(resync()),
+                }
+            }
+            Change::Incident { tenant, id } if self.query.is_tenant(&self.tenant, tenant) => {
+                match self.query.incident(&self.tenant, id).await {
+                    Ok(Some(incident)) => {
+                        let is_new = incident.created_at == incident.updated_at;
+                        let name = if is_new { "incident_created" } else { "incident_updated" };
+                        Some(event(name, &incident.updated_at.as_nanos().to_string(), &incident))
+                    }
+                    Ok(None) => None,
                     Err(_) => Some(resync()),
                 }
             }

@@ -4,6 +4,7 @@
 //! errors under `/api/v1` are JSON, everywhere else the plain text that Loki's clients know.
 
 pub mod auth;
+mod body;
 pub mod caller;
 mod cursor;
 mod error;

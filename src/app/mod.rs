@@ -15,6 +15,7 @@ use crate::{
     api::{self, Readiness, auth},
     config::Settings,
     forward::{self, Forwarder},
+    incident::Correlator,
     ingest::Ingest,
     listen::{self, Bound},
     llm::{Model, Tier},
@@ -99,6 +100,7 @@ impl App {
         workshop.start_librarian();
         let model = workshop.start_explainer().await?;
         workshop.start_analysis(Sifter::new(rules)).await?;
+        workshop.start_correlation();
         workshop.start_forward().await?;
 
         let doors = Supervisor::default();
@@ -233,6 +235,17 @@ impl Workshop<'_> {
         let analyzer = restored.await.map_err(died)??;
         self.engines.spawn("analyze", step::run(analyzer, self.engines.stop_token()));
         Ok(())
+    }
+
+    /// The engine that joins findings into incidents.
+    fn start_correlation(&self) {
+        let correlator = Correlator::new(
+            self.store.clone(),
+            self.settings.incident.clone(),
+            self.clock.clone(),
+            self.metrics.incident.clone(),
+        );
+        self.engines.spawn("incident", correlator.run(self.engines.stop_token()));
     }
 
     async fn start_forward(&self) -> Result<(), AppError> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::output;
 use crate::{
-    model::{Finding, Severity, Timestamp},
+    model::{EvidenceLine, Finding, Severity, Timestamp},
     net::{Egress, HeaderMap, HttpClient, Method, Request, Settings},
 };
 
@@ -65,7 +65,7 @@ pub(super) struct FindingsArgs {
     json: bool,
 }
 
-fn severity(text: &str) -> Result<Severity, String> {
+pub(super) fn severity(text: &str) -> Result<Severity, String> {
     Severity::parse(text).ok_or_else(|| "write info, low, medium, high or critical".to_owned())
 }
 
@@ -174,11 +174,18 @@ fn table(findings: &[Finding], width: usize, colourful: bool) -> String {
     if findings.is_empty() {
         return "no findings".to_owned();
     }
-    let blocks: Vec<_> = findings.iter().map(|finding| block(finding, width, colourful)).collect();
+    let mark = |_: &EvidenceLine| "│ ".to_owned();
+    let blocks: Vec<_> = findings.iter().map(|finding| block(finding, width, colourful, &mark)).collect();
     blocks.join("\n")
 }
 
-fn block(finding: &Finding, width: usize, colourful: bool) -> String {
+/// One finding; `mark` stands before the line that shows it.
+pub(super) fn block(
+    finding: &Finding,
+    width: usize,
+    colourful: bool,
+    mark: &dyn Fn(&EvidenceLine) -> String,
+) -> String {
     let hosts = finding.hosts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     let facts = format!(
         "{}  ×{}  {}  {}  {hosts}",
@@ -194,7 +201,7 @@ fn block(finding: &Finding, width: usize, colourful: bool) -> String {
     };
     add("", &output::tame(&facts));
     if let Some(line) = finding.evidence.first() {
-        add("│ ", &output::tame(line.line.trim_end()));
+        add(&output::tame(&mark(line)), &output::tame(line.line.trim_end()));
     }
     text
 }

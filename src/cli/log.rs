@@ -18,3 +18,8 @@ pub(super) fn start(settings: &LogSettings) -> anyhow::Result<()> {
     };
     started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
 }
+
+/// Starts logging for commands that answer on the terminal: what the configuration asks for is the server's log.
+pub(super) fn start_quiet(settings: &LogSettings) -> anyhow::Result<()> {
+    start(&LogSettings { filter: "error".to_owned(), ..settings.clone() })
+}

@@ -3,12 +3,14 @@
 //! Exit codes: 0 done · 1 failed · 2 wrong usage · 64 wrong configuration (before any port is bound).
 //! stdout carries results only, through `output`; the server's own log goes to stderr.
 
+mod analyze;
 mod backup;
 mod check_config;
 mod demo;
 mod findings;
 mod log;
 mod output;
+mod replay;
 mod serve;
 mod test_alert;
 
@@ -38,6 +40,10 @@ enum Command {
     Serve(ServerArgs),
     /// Watch it work: a server fed with a made-up day of six servers
     Demo(demo::DemoArgs),
+    /// Analyse files or a pipe once, without a server
+    Analyze(analyze::AnalyzeArgs),
+    /// Say what the stored lines would have led to under this configuration, and what it would have cost
+    Replay(replay::ReplayArgs),
     /// Show the findings of a running server
     Findings(findings::FindingsArgs),
     /// Check the configuration: all mistakes at once
@@ -101,21 +107,27 @@ impl ServerArgs {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
-        None => serve::run(cli.server),
-        Some(Command::Serve(args)) => serve::run(args.or(cli.server)),
-        Some(Command::CheckConfig(args)) => check_config::run(args.or(cli.server)),
-        Some(Command::Demo(args)) => demo::run(&args),
-        Some(Command::Findings(args)) => findings::run(&args),
-        Some(Command::Backup(args)) => backup::run(&args, cli.server),
-        Some(Command::TestAlert(args)) => test_alert::run(&args, cli.server),
+        None => serve::run(cli.server).map(done),
+        Some(Command::Serve(args)) => serve::run(args.or(cli.server)).map(done),
+        Some(Command::CheckConfig(args)) => check_config::run(args.or(cli.server)).map(done),
+        Some(Command::Demo(args)) => demo::run(&args).map(done),
+        Some(Command::Analyze(args)) => analyze::run(args, cli.server),
+        Some(Command::Replay(args)) => replay::run(&args, cli.server),
+        Some(Command::Findings(args)) => findings::run(&args).map(done),
+        Some(Command::Backup(args)) => backup::run(&args, cli.server).map(done),
+        Some(Command::TestAlert(args)) => test_alert::run(&args, cli.server).map(done),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             output::problem(&format!("{error:#}"));
             ExitCode::from(if error.is::<Mistakes>() { EXIT_CONFIG } else { 1 })
         }
     }
+}
+
+fn done((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 #[cfg(test)]

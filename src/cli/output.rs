@@ -10,6 +10,14 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// Where results that are many are written; what is left is written when it is flushed.
+pub(super) type Results = std::io::BufWriter<std::io::Stdout>;
+
+/// Writes results to stdout, many at a time. Unlike with [`say`], it is told when the reader went away.
+pub(super) fn results() -> Results {
+    std::io::BufWriter::new(std::io::stdout())
+}
+
 /// Writes a problem to stderr.
 pub(super) fn problem(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "sigyn: {text}");

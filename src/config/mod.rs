@@ -18,7 +18,7 @@ pub use keys::{Key, all as all_keys};
 pub use mistake::{Mistake, Mistakes};
 pub use section::log::{Format as LogFormat, Settings as LogSettings};
 
-use crate::{analyze, api, forward, ingest, listen, llm, notify, redact, rules, store};
+use crate::{analyze, api, forward, incident, ingest, listen, llm, notify, redact, rules, store};
 use mistake::Report;
 use tree::{Node, Origin};
 
@@ -37,6 +37,8 @@ pub struct Settings {
     pub rules: rules::Settings,
     /// Windows and what happens in them.
     pub analyze: analyze::Settings,
+    /// When findings belong together, and when they are over.
+    pub incident: incident::Settings,
     /// What is masked.
     pub redact: redact::Settings,
     /// The model; none when no provider is configured.

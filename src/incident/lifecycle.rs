@@ -7,7 +7,7 @@ use super::{Settings, Written};
 use crate::{
     model::{FindingStatus, Incident, Timestamp},
     store::{
-        StoreError, Transaction,
+        Connection, StoreError, Transaction,
         incident::{self, IncidentChange},
     },
 };
@@ -38,6 +38,27 @@ pub(super) fn reopen(incident: &mut Incident, at: Timestamp) {
     }
 }
 
+/// Whether anything is to be closed or forgotten; a write that changes nothing would cost a sync.
+pub(super) fn is_due(
+    conn: &Connection,
+    settings: &Settings,
+    now: Timestamp,
+    started: Timestamp,
+) -> Result<bool, StoreError> {
+    for (is_flapping, silence) in silences(settings) {
+        let is_long = now.since(started) >= silence;
+        if is_long && !incident::quiet(conn, is_flapping, now.minus(silence), 1)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    incident::has_old_keys(conn, now.minus(KEYS_KEPT))
+}
+
+/// How long each sort of incident must be quiet.
+fn silences(settings: &Settings) -> [(bool, Duration); 2] {
+    [(false, settings.resolve_after), (true, settings.resolve_after.saturating_mul(2))]
+}
+
 /// Closes incidents for which nothing has arrived for long enough; flapping ones need twice as long. Silence is counted
 /// from the start of the server at the earliest: while it was away, nothing could arrive.
 pub(super) fn quiet(
@@ -47,9 +68,7 @@ pub(super) fn quiet(
     started: Timestamp,
 ) -> Result<Written, StoreError> {
     let mut written = Written::default();
-    for (is_flapping, silence) in
-        [(false, settings.resolve_after), (true, settings.resolve_after.saturating_mul(2))]
-    {
+    for (is_flapping, silence) in silences(settings) {
         if now.since(started) < silence {
             continue;
         }

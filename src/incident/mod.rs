@@ -137,6 +137,11 @@ impl Correlator {
             return Ok(Progress::MoreToDo);
         }
         let (settings, now, started) = (self.settings.clone(), self.clock.now(), self.started);
+        let asked = settings.clone();
+        let is_due = self.store.read(move |conn| lifecycle::is_due(conn, &asked, now, started)).await?;
+        if !is_due {
+            return Ok(Progress::Idle);
+        }
         let written = self.store.write(move |tx| lifecycle::quiet(tx, &settings, now, started)).await?;
         let is_idle = written.incidents.is_empty();
         self.announce(&written);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::keys;
 use crate::{
-    model::{Category, Finding, Role},
+    model::{Category, Finding, Role, Severity},
     store::incident::Totals,
 };
 
@@ -59,11 +59,11 @@ fn attack(members: &[Finding]) -> Option<String> {
     let entry = with(Role::Entry).max_by_key(|member| (member.severity, member.count));
     let failures = failures(members);
     if let Some(entry) = entry {
+        // A rule may only dislike how somebody logged in.
+        let verb = if entry.severity >= Severity::High { "broke into" } else { "logged in to" };
         let who = one_of(&entry.source_ips, "addresses").unwrap_or_else(|| "somebody".to_owned());
-        let mut title = format!(
-            "{who} broke into {}",
-            one_of(&entry.hosts, "hosts").unwrap_or_else(|| "a host".to_owned())
-        );
+        let mut title =
+            format!("{who} {verb} {}", one_of(&entry.hosts, "hosts").unwrap_or_else(|| "a host".to_owned()));
         let actors: BTreeSet<String> = keys::actors(entry).into_iter().map(str::to_owned).collect();
         if let Some(user) = one_of(&actors, "accounts") {
             title.push_str(&format!(" as {user}"));

@@ -62,7 +62,10 @@ impl<'a> Case<'a> {
         FindingDraft {
             fingerprint: format!("{}/{}/{}/{subject}", self.category.as_str(), self.story, self.host),
             title: format!("{} on {}: {} {}", self.story, self.host, self.ip, self.user),
-            severity: Severity::Medium,
+            severity: match self.category {
+                Category::AuthCompromise => Severity::High,
+                _ => Severity::Medium,
+            },
             category: self.category,
             summary: String::new(),
             recommendation: String::new(),

@@ -65,7 +65,8 @@ impl Weekday {
 pub struct Weekly {
     /// The days it begins on.
     pub days: BTreeSet<Weekday>,
-    /// Minutes after midnight at which it begins.
+    /// Minutes after midnight at which it begins; written `HH:MM`.
+    #[serde(rename = "at", with = "clock_time")]
     pub minute: u16,
     /// How many minutes it lasts, at most a day.
     pub minutes: u16,
@@ -118,6 +119,25 @@ impl Maintenance {
     /// Whether the time lies in it.
     pub fn contains(&self, time: Timestamp) -> bool {
         self.from <= time && time < self.to && self.weekly.as_ref().is_none_or(|week| week.contains(time))
+    }
+}
+
+mod clock_time {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub fn serialize<S: Serializer>(minute: &u16, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:02}:{:02}", minute / 60, minute % 60))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let read = || {
+            let (hours, minutes) = text.split_once(':')?;
+            let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
+            (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+        };
+        read().ok_or_else(|| D::Error::custom(format!("'{text}' is no time of day; write 02:00")))
     }
 }
 

@@ -4,8 +4,10 @@
 //! than its limit.
 
 mod context;
+mod detectors;
 mod entries;
 mod findings;
+mod incidents;
 mod status;
 mod streams;
 mod usage;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 
 pub use self::{
     context::{ContextLine, EvidenceContext, FindingContext, MAX_CONTEXT_LINES},
+    detectors::{DetectorView, GroupName},
     entries::{Entries, EntriesQuery, EntryView, MAX_ENTRIES},
     findings::Page,
     status::{AnalysisStatus, DatabaseStatus, ForwardStatus, IntakeStatus, ModelStatus, Status, Verdict},

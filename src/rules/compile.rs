@@ -127,6 +127,10 @@ fn rule(spec: RuleSpec, ids: &BTreeSet<String>, origin: &Origin) -> Result<Rule,
     if spec.patterns.is_empty() && spec.requests.is_empty() {
         return Err(("nothing says which lines it matches".to_owned(), "add 'patterns' or 'requests'"));
     }
+    if spec.resolves.is_some() && spec.by.is_none() {
+        let problem = "'resolves' needs to know whose trouble is over".to_owned();
+        return Err((problem, "add 'by' with the field the resolved findings are kept apart by"));
+    }
     let all = patterns(&spec.patterns, spec.ignore_case)?;
     let exclude = patterns(&spec.exclude, spec.ignore_case)?;
     if !origin.is_proven {
@@ -159,6 +163,7 @@ fn rule(spec: RuleSpec, ids: &BTreeSet<String>, origin: &Origin) -> Result<Rule,
         urgent: spec.urgent,
         by: spec.by,
         fold: spec.fold,
+        resolves: spec.resolves,
         symptom_of: spec.symptom_of,
         service: spec.service,
         summary: spec.summary,

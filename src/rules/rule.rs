@@ -35,6 +35,8 @@ pub struct Rule {
     pub escalate: Vec<Escalation>,
     /// Findings of one story and key become one.
     pub story: String,
+    /// The story that is over when this is seen; such a rule makes no findings.
+    pub resolves: Option<String>,
     /// Stories its findings may be symptoms of.
     pub symptom_of: Vec<String>,
     /// The service named in findings.

@@ -68,6 +68,9 @@ pub(super) struct RuleSpec {
     /// Findings of one story and key become one.
     #[serde(default)]
     pub story: Option<String>,
+    /// The story that is over when this is seen: such a rule makes no findings, it resolves those of the same key.
+    #[serde(default)]
+    pub resolves: Option<String>,
     /// Stories this may be a symptom of, on the same host at the same time.
     #[serde(default)]
     pub symptom_of: Vec<String>,

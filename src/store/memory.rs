@@ -1,6 +1,9 @@
 //! What the detectors remember, in opaque rows per group; written with the window that changed them.
 
-use crate::store::{Connection, StoreError, Transaction};
+use crate::{
+    model::Learning,
+    store::{Connection, StoreError, Transaction},
+};
 
 /// One row of a group's memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +70,33 @@ pub fn part(conn: &Connection, tenant: i64, group: &str, part: u8) -> Result<Vec
         Ok(MemoryRow { part, key: row.get::<_, i64>(0)?.cast_unsigned(), state: Some(row.get(1)?) })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The part of what is known of a group's learning, in JSON, for readers beside the analysis.
+pub const LEARNING: u8 = 1;
+
+/// The learning of a tenant's groups by name, from after the given one on.
+pub fn learning(
+    conn: &Connection,
+    tenant: i64,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<(String, Learning)>, StoreError> {
+    // Walks the primary key of analysis_group and looks up one row each.
+    const SQL: &str = "SELECT name, detect_memory.state FROM analysis_group JOIN detect_memory
+          ON detect_memory.tenant_id = analysis_group.tenant_id AND grp = name AND part = ?2 AND key = 0
+        WHERE analysis_group.tenant_id = ?1 AND (?3 IS NULL OR name > ?3) ORDER BY name LIMIT ?4";
+    let mut statement = conn.prepare_cached(SQL)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map((tenant, LEARNING, after, limit), |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))
+    })?;
+    let rows: Vec<(String, Vec<u8>)> = rows.collect::<Result<_, _>>()?;
+    let damaged =
+        |error: serde_json::Error| StoreError::Damaged { what: "learning", cause: error.to_string() };
+    let read =
+        |(group, state): (String, Vec<u8>)| Ok((group, serde_json::from_slice(&state).map_err(damaged)?));
+    rows.into_iter().map(read).collect()
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod position;
 pub mod template;
 pub mod window;
 
+mod archive;
 mod backup;
 mod chunk;
 mod compact;
@@ -46,6 +47,7 @@ use std::{
     time::Duration,
 };
 
+pub use archive::{Archive, Sweep};
 pub use backup::{BackupError, backup};
 pub use maintain::maintain;
 pub use open::OpenError;

@@ -131,6 +131,23 @@ pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
+/// Whether a database has the layout that this version reads.
+pub(crate) fn check_layout(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+    let sql = |error: rusqlite::Error| explain(path, &error);
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sql)?;
+    let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sql)?;
+    let (path, known) = (path.to_owned(), MIGRATIONS.len());
+    match usize::try_from(version).unwrap_or(usize::MAX).cmp(&known) {
+        _ if application != APPLICATION_ID => Err(OpenError::NotOurs { path }),
+        std::cmp::Ordering::Greater => Err(OpenError::Newer { path, found: version, known }),
+        std::cmp::Ordering::Less => {
+            let cause = format!("it has layout {version}; start this version's server on it once");
+            Err(OpenError::Failed { path, cause })
+        }
+        std::cmp::Ordering::Equal => Ok(()),
+    }
+}
+
 /// Says what an error while opening means for the operator.
 pub(crate) fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
     let (path, cause) = (path.to_owned(), error.to_string());

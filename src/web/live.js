@@ -28,6 +28,7 @@ function soon() {
 const events = new EventSource("/api/v1/events");
 events.onopen = () => { live.textContent = "live"; soon(); };
 events.onerror = () => { live.textContent = "not live"; };
-for (const name of ["finding_created", "finding_updated", "window_ended", "resync"]) {
+for (const name of ["finding_created", "finding_updated", "incident_created", "incident_updated",
+  "window_ended", "resync"]) {
   events.addEventListener(name, soon);
 }

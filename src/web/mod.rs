@@ -17,13 +17,15 @@ use axum::{
 
 use self::page::View;
 use crate::{
-    model::TenantId,
+    model::{FindingStatus, TenantId},
     query::{Query, QueryError},
-    store::finding::FindingFilter,
+    store::{finding::FindingFilter, incident::IncidentFilter},
 };
 
 /// Findings on the page.
 const SHOWN: usize = 50;
+/// Open incidents on the page.
+const INCIDENTS_SHOWN: usize = 10;
 /// Used in the snippet when the browser's word for our address is not one.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:3100";
 /// What the page may load: our own two files and our own API.
@@ -55,7 +57,13 @@ async fn index(
 
 async fn read(query: &Query, tenant: &TenantId) -> Result<View, QueryError> {
     let filter = FindingFilter { limit: SHOWN, ..FindingFilter::default() };
+    let open = IncidentFilter {
+        statuses: vec![FindingStatus::Open, FindingStatus::Acknowledged],
+        limit: INCIDENTS_SHOWN,
+        ..IncidentFilter::default()
+    };
     Ok(View {
+        incidents: query.incidents(tenant, open).await?.items,
         status: query.status(tenant).await?,
         summary: query.summary(tenant, None, None).await?,
         findings: query.findings(tenant, filter).await?.items,

@@ -2,7 +2,7 @@
 
 use super::html::Html;
 use crate::{
-    model::{EvidenceLine, Finding, Severity, Timestamp},
+    model::{EvidenceLine, Finding, Incident, Severity, Timestamp},
     query::{Status, Verdict},
     store::finding::FindingSummary,
 };
@@ -10,12 +10,17 @@ use crate::{
 /// Evidence lines shown per finding; the API has them all.
 const EVIDENCE_SHOWN: usize = 8;
 
+/// Findings of an incident shown; the API has more.
+const TIMELINE_SHOWN: usize = 20;
+
 /// What the page shows.
 pub struct View {
     /// How the server is doing.
     pub status: Status,
     /// Counts of all findings.
     pub summary: FindingSummary,
+    /// The newest open incidents.
+    pub incidents: Vec<Incident>,
     /// The newest findings.
     pub findings: Vec<Finding>,
 }
@@ -34,6 +39,13 @@ pub fn render(view: &View, scheme: &'static str, address: &str) -> String {
     state(&mut html, view);
     if view.status.verdict == Verdict::Waiting {
         snippet(&mut html, scheme, address);
+    }
+    if !view.incidents.is_empty() {
+        html.markup("<section aria-label=\"Incidents\"><h2>Open incidents</h2>");
+        for open in &view.incidents {
+            incident(&mut html, open);
+        }
+        html.markup("</section>");
     }
     html.markup("<section aria-label=\"Findings\"><h2>Newest findings</h2>");
     if view.findings.is_empty() {
@@ -101,14 +113,43 @@ fn snippet(html: &mut Html, scheme: &'static str, address: &str) {
     html.markup(scheme).markup("://").text(address).markup("/loki/api/v1/push</pre></section>");
 }
 
-fn finding(html: &mut Html, found: &Finding) {
-    html.markup(match found.severity {
+fn article(severity: Severity) -> &'static str {
+    match severity {
         Severity::Critical => "<article class=\"critical\">",
         Severity::High => "<article class=\"high\">",
         Severity::Medium => "<article class=\"medium\">",
         Severity::Low => "<article class=\"low\">",
         Severity::Info => "<article class=\"info\">",
-    });
+    }
+}
+
+fn incident(html: &mut Html, open: &Incident) {
+    html.markup(article(open.severity));
+    html.element("<h3><span class=\"severity\">", open.severity.as_str(), "</span> ");
+    html.text(&open.title).markup("</h3><p class=\"meta\">");
+    html.element("<time>", &whole_seconds(open.last_seen), "</time>");
+    html.element(" · ", open.status.as_str(), "");
+    let marks = [(open.is_flapping, "flapping"), (open.is_storm, "folded"), (open.muted, "maintenance")];
+    for (_, mark) in marks.into_iter().filter(|(is_set, _)| *is_set) {
+        html.element(" · ", mark, "");
+    }
+    html.element(" · ", &open.count.to_string(), if open.count == 1 { " event" } else { " events" });
+    html.element("</p><details id=\"i-", &open.id.0, "\"><summary>");
+    html.text(&open.findings.to_string());
+    html.markup(if open.findings == 1 { " finding</summary><ol>" } else { " findings</summary><ol>" });
+    for entry in open.timeline.iter().take(TIMELINE_SHOWN) {
+        html.element("<li><time>", &whole_seconds(entry.first_seen), "</time> ").text(&entry.title);
+        html.markup("</li>");
+    }
+    let hidden = open.findings.saturating_sub(open.timeline.len().min(TIMELINE_SHOWN) as u64);
+    if hidden > 0 {
+        html.element("<li>… and ", &hidden.to_string(), " more</li>");
+    }
+    html.element("</ol><a href=\"/api/v1/incidents/", &open.id.0, "\">all of it</a></details></article>");
+}
+
+fn finding(html: &mut Html, found: &Finding) {
+    html.markup(article(found.severity));
     html.element("<h3><span class=\"severity\">", found.severity.as_str(), "</span> ");
     html.text(&found.title).markup("</h3><p class=\"meta\">");
     html.element("<time>", &whole_seconds(found.last_seen), "</time>");

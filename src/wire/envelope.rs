@@ -44,6 +44,12 @@ pub fn open(line: &[u8]) -> Envelope<'_> {
     }
 }
 
+/// A line that is a message as it is.
+pub fn bare(line: &[u8]) -> Envelope<'_> {
+    let message = String::from_utf8_lossy(line);
+    Envelope { is_continuation: continues(&message), message, ..Envelope::default() }
+}
+
 impl<'a> Envelope<'a> {
     /// The same envelope, owning its text.
     pub fn into_owned(self) -> Envelope<'static> {

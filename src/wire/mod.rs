@@ -4,6 +4,7 @@ pub mod encode;
 pub mod envelope;
 pub mod labels;
 pub mod level;
+pub mod lines;
 pub mod name;
 pub mod otlp;
 pub mod push;

@@ -138,7 +138,7 @@ fn the_readmes_requests_are_answered() {
     }
     let changed = server.get_json(&format!("/api/v1/findings/{id}"));
     assert_eq!((&changed["status"], &changed["note"]), (&json!("acknowledged"), &json!("on it")));
-    for name in ["streams", "hosts", "templates", "usage", "openapi.json"] {
+    for name in ["streams", "hosts", "templates", "detectors", "usage", "openapi.json"] {
         assert_eq!(server.get(&format!("/api/v1/{name}")).status, 200, "{name}");
     }
     assert_eq!(server.get("/ready").status, 200);

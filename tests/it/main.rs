@@ -10,6 +10,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod analyze;
 mod auth;
 mod channels;
 mod clients;
@@ -23,6 +24,7 @@ mod forward;
 mod forward_engine;
 mod harness;
 mod hostile;
+mod incident;
 mod llm;
 mod metrics;
 mod otlp;

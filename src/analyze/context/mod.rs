@@ -9,12 +9,13 @@ mod related;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::exhibit::{Exemplar, Exhibit};
+use super::exhibit::{Exemplar, Exhibit, Item};
 use crate::{
-    model::Severity,
+    model::{Selector, Severity, Timestamp},
     store::{
         Connection, StoreError, StreamInfo,
         finding::{self, Earlier},
+        normal,
         note::{self, FoundNote},
         template::{self, Daily},
     },
@@ -116,6 +117,8 @@ pub struct Surroundings<'a> {
     pub streams: &'a [StreamInfo],
     /// Labels that name a group, see `analyze::Settings`.
     pub group_by: &'a [String],
+    /// When the model is asked.
+    pub now: Timestamp,
 }
 
 /// Gathers everything.
@@ -134,6 +137,7 @@ pub fn gather(
     };
     let shown: BTreeSet<&str> = exhibit.items.iter().map(|item| item.template.as_str()).collect();
     context.normal.retain(|text| shown.contains(text.as_str()));
+    context.normal.extend(taught(conn, around, exhibit)?);
     if settings.note_tokens > 0 {
         context.notes = note::search(conn, &notes::query(around.tenant, exhibit, NOTES_MAX))?;
     }
@@ -141,6 +145,30 @@ pub fn gather(
         related::find(conn, around, exhibit, &settings.related, &mut context)?;
     }
     Ok(context)
+}
+
+/// Texts of the window's templates that a person has declared normal in all streams they are shown of here.
+fn taught(
+    conn: &Connection,
+    around: &Surroundings<'_>,
+    exhibit: &Exhibit,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut texts = BTreeSet::new();
+    for normal in normal::list(conn, around.tenant)? {
+        let is_over = normal.expires_at.is_some_and(|end| end <= around.now);
+        // Those about certain addresses or accounts say nothing of the template as such.
+        let is_partial = !normal.source_ips.is_empty() || !normal.users.is_empty();
+        let Ok(selector) = normal.selector.parse::<Selector>() else { continue };
+        if is_over || is_partial {
+            continue;
+        }
+        let is_meant = |item: &&Item| {
+            let mut streams = item.exemplars.iter().map(|exemplar| &exemplar.evidence.stream);
+            normal.patterns.contains(&item.template) && streams.all(|labels| selector.matches(labels))
+        };
+        texts.extend(exhibit.items.iter().filter(is_meant).map(|item| item.template.clone()));
+    }
+    Ok(texts)
 }
 
 fn earlier(
@@ -162,4 +190,87 @@ fn earlier(
         found.extend(findings.into_iter().map(|finding| (at, finding)));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        analyze::ground::testing::{exhibit, item, known},
+        model::{FindingId, Normal},
+        store::{
+            template::TemplateRow,
+            testing::{self, START, TestStore},
+        },
+    };
+
+    fn gathered(store: &TestStore, exhibit: &Exhibit) -> Context {
+        let around = Surroundings { tenant: 1, streams: &[], group_by: &[], now: START };
+        store.read_blocking(|conn| gather(conn, &around, exhibit, &Settings::default())).unwrap()
+    }
+
+    fn teach(store: &TestStore, id: &str, change: impl FnOnce(&mut Normal)) {
+        let mut normal = Normal {
+            id: id.to_owned(),
+            finding: FindingId("f".to_owned()),
+            selector: r#"{job="sshd"}"#.to_owned(),
+            patterns: BTreeSet::from(["template of 1".to_owned()]),
+            source_ips: BTreeSet::new(),
+            users: BTreeSet::new(),
+            severity: Severity::Medium,
+            note: None,
+            created_at: START,
+            expires_at: None,
+            hidden: 0,
+            last_hidden_at: None,
+        };
+        change(&mut normal);
+        assert!(store.write_blocking(move |tx| normal::add(tx, 1, &normal)).unwrap());
+    }
+
+    #[test]
+    fn what_was_taught_is_normal_where_it_holds_and_as_long_as_it_does() {
+        let store = testing::store();
+        let exhibit = exhibit(vec![item(1, "one"), item(2, "two")]);
+        teach(&store, "over", |normal| normal.expires_at = Some(START));
+        teach(&store, "elsewhere", |normal| normal.selector = r#"{job="nginx"}"#.to_owned());
+        teach(&store, "one address", |normal| normal.source_ips = BTreeSet::from(["192.0.2.1".to_owned()]));
+        assert!(gathered(&store, &exhibit).normal.is_empty());
+        teach(&store, "holds", |_| {});
+        assert_eq!(gathered(&store, &exhibit).normal, BTreeSet::from(["template of 1".to_owned()]));
+    }
+
+    #[test]
+    fn daily_life_is_told_of_templates_of_the_window_only() {
+        let store = testing::store();
+        let row = |id: u64, text: &str| TemplateRow {
+            id: crate::model::TemplateId(id),
+            tenant: 1,
+            text: text.to_owned(),
+            sample: String::new(),
+            count: 0,
+            first_seen: START,
+            last_seen: START,
+            state: Vec::new(),
+        };
+        let rows = [row(1, "template of 1"), row(2, "of another window")];
+        store.write_blocking(move |tx| template::put(tx, &rows)).unwrap();
+        for day in 0..50 {
+            let at = START.plus(Duration::from_secs(day * 86_400));
+            let seen = [1, 2].map(|id| (crate::model::TemplateId(id), false));
+            store.write_blocking(move |tx| template::count_windows(tx, &seen, at)).unwrap();
+        }
+        let found = gathered(&store, &exhibit(vec![item(1, "one")]));
+        assert_eq!(found.normal, BTreeSet::from(["template of 1".to_owned()]));
+    }
+
+    #[test]
+    fn an_empty_store_and_a_window_without_findings_gather_nothing() {
+        let store = testing::store();
+        let mut exhibit = exhibit(vec![item(1, "x")]);
+        exhibit.known = vec![known("f", 1, &exhibit)];
+        let found = gathered(&store, &exhibit);
+        assert!(found.normal.is_empty() && found.earlier.is_empty() && found.notes.is_empty());
+        assert!(found.related.is_empty() && !found.is_cut);
+    }
 }

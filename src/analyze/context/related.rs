@@ -313,7 +313,8 @@ mod tests {
 
     fn context(bench: &Bench, settings: &RelatedSettings) -> Context {
         let group_by = ["host".to_owned()];
-        let around = Surroundings { tenant: 1, streams: &bench.streams, group_by: &group_by };
+        let now = crate::store::testing::START;
+        let around = Surroundings { tenant: 1, streams: &bench.streams, group_by: &group_by, now };
         let mut context = Context::default();
         bench.store.read_blocking(|conn| find(conn, &around, &window(), settings, &mut context)).unwrap();
         context

@@ -56,7 +56,7 @@ impl Frequency {
             max_templates: settings.max_templates,
         };
         let departures = self.rates.close(&limits, &tally);
-        departures.iter().filter_map(|departure| evidence(departure, closing)).collect()
+        departures.iter().filter_map(|departure| evidence(departure, closing, late)).collect()
     }
 
     /// Forgets what was usual.
@@ -90,7 +90,7 @@ fn spans(closing: &Closing<'_>, span: Option<(Timestamp, Timestamp)>) -> f64 {
     (events.as_secs_f64() / lasted.as_secs_f64()).max(1.0)
 }
 
-fn evidence(departure: &Departure, closing: &Closing<'_>) -> Option<Evidence> {
+fn evidence(departure: &Departure, closing: &Closing<'_>, late: &Late) -> Option<Evidence> {
     let stats = stats(departure, closing);
     let lines: Vec<EvidenceLine> = match departure.template {
         Some(_) => stats.iter().flat_map(|stat| quotes(stat)).take(MAX_LINES).collect(),
@@ -103,6 +103,8 @@ fn evidence(departure: &Departure, closing: &Closing<'_>) -> Option<Evidence> {
         Some(text) => format!("of \"{text}\""),
         None => "of all kinds".to_owned(),
     };
+    // Late lines were not counted, nor do they say when this was.
+    let (from, to) = late.span.unwrap_or((closing.window.from, closing.window.to));
     let (low, high) = departure.expected.range();
     let minutes = closing.now.since(closing.window.opened).as_secs().max(1).div_ceil(60);
     let (name, span) = match departure.turn {
@@ -121,8 +123,8 @@ fn evidence(departure: &Departure, closing: &Closing<'_>) -> Option<Evidence> {
         expected: format!("{expected} lines"),
         lines,
         count: departure.observed,
-        first: stats.iter().map(|stat| stat.first).min().unwrap_or(closing.window.from),
-        last: stats.iter().map(|stat| stat.last).max().unwrap_or(closing.window.to),
+        first: stats.iter().map(|stat| stat.first).min().map_or(from, |first| first.clamp(from, to)),
+        last: stats.iter().map(|stat| stat.last).max().map_or(to, |last| last.clamp(from, to)),
         source_ips: BTreeSet::new(),
         users: BTreeSet::new(),
     })

@@ -52,3 +52,17 @@ impl Part {
         Part::ALL.into_iter().find(|part| part.number() == number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_found_by_its_number_and_readers_know_that_of_learning() {
+        for part in Part::ALL {
+            assert_eq!(Part::from_number(part.number()), Some(part));
+        }
+        assert_eq!(Part::from_number(0), None);
+        assert_eq!(Part::Learning.number(), crate::store::memory::LEARNING);
+    }
+}

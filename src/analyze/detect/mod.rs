@@ -4,7 +4,9 @@
 //! and real lines. Memory is bounded, deterministic, and written row by row with the window that changed it; after a
 //! crash the window's lines are read again from there.
 
+pub mod pack;
 pub mod parameter;
+pub mod sequence;
 
 mod adwin;
 mod count;
@@ -16,7 +18,6 @@ mod late;
 mod learning;
 mod memory;
 mod novelty;
-mod pack;
 mod profile;
 mod rates;
 mod settings;
@@ -87,24 +88,33 @@ pub struct GroupDetect {
     silence: silence::Silence,
     novelty: novelty::Novelty,
     drift: drift::Drift,
+    parameter: parameter::Parameters,
+    sequence: sequence::Detector,
     returns: Vec<Return>,
 }
 
 impl GroupDetect {
+    /// Nothing seen, nothing learnt.
+    pub fn new(settings: &Settings) -> Self {
+        let sequence = sequence::Detector::new(settings.sequence.clone());
+        GroupDetect { sequence, ..GroupDetect::default() }
+    }
+
     /// Whether a line came so much later or earlier than is usual here that it says nothing about now.
     pub fn is_late(&mut self, settings: &Settings, event: Timestamp, received: Timestamp) -> bool {
         self.skew.is_late(settings.settle, event, received)
     }
 
     /// Takes a line; says how surprising it is by itself, in [0, 1].
-    pub fn line(&mut self, _settings: &Settings, sighting: &Sighting<'_>) -> f32 {
+    pub fn line(&mut self, settings: &Settings, sighting: &Sighting<'_>) -> f32 {
         self.late.line(sighting);
         self.silence.line(sighting);
+        let value = self.parameter.line(&settings.parameter, sighting).max(self.sequence.line(sighting));
         match sighting.change {
             mine::Change::New => {
-                self.novelty.surprise(&sighting.line.envelope.message, sighting.level) as f32
+                value.max(self.novelty.surprise(&sighting.line.envelope.message, sighting.level) as f32)
             }
-            _ => 0.0,
+            _ => value,
         }
     }
 
@@ -115,6 +125,8 @@ impl GroupDetect {
         self.skew.close(closing.now);
         let mut evidence = self.frequency.close(closing, &late, is_learning);
         evidence.extend(self.novelty.close(closing, &late));
+        evidence.extend(self.parameter.close(&closing.settings.parameter, closing));
+        evidence.extend(self.sequence.close(closing, is_learning));
         let (silent, returns) = self.silence.close(closing, is_learning);
         evidence.extend(silent);
         self.returns.extend(returns);
@@ -157,11 +169,12 @@ impl GroupDetect {
     /// Ends the learning: the lines so far were given as normal.
     pub fn finish_learning(&mut self, now: Timestamp) {
         self.learning.finish(now);
+        self.parameter.finish_learning();
     }
 
     /// Memory taken, roughly, in bytes.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.frequency.bytes() + self.silence.bytes()
+        size_of::<Self>() + self.frequency.bytes() + self.silence.bytes() + self.parameter.bytes()
     }
 
     /// What changed since the last call.
@@ -173,6 +186,8 @@ impl GroupDetect {
         self.silence.save(&mut rows);
         self.novelty.save(&mut rows);
         self.drift.save(&mut rows);
+        self.parameter.save(&mut rows);
+        self.sequence.save(&mut rows);
         rows
     }
 
@@ -195,7 +210,8 @@ impl GroupDetect {
             Part::Silence => self.silence.restore(row.key, state),
             Part::Novelty => self.novelty.restore(state),
             Part::Drift => self.drift.restore(row.key, state),
-            Part::Parameter | Part::Trees | Part::Session | Part::Sequence => {}
+            Part::Parameter | Part::Trees => self.parameter.restore(row),
+            Part::Session | Part::Sequence => self.sequence.restore(row),
         }
     }
 }

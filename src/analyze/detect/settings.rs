@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use super::{parameter, sequence};
+
 /// Settings of all detectors.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -28,6 +30,10 @@ pub struct Settings {
     /// Memory for what detectors have learnt of all groups; those silent for longest wait in the store until they speak
     /// again.
     pub max_bytes: usize,
+    /// Unusual values.
+    pub parameter: parameter::Settings,
+    /// Sessions that go another way than usual.
+    pub sequence: sequence::Settings,
 }
 
 /// The names of the detectors, with how much each counts unless told otherwise.
@@ -55,6 +61,8 @@ impl Default for Settings {
             silence: Duration::from_secs(600),
             max_templates: 2_000,
             max_bytes: 64 << 20,
+            parameter: parameter::Settings::default(),
+            sequence: sequence::Settings::default(),
         }
     }
 }

@@ -4,9 +4,11 @@
 //! model is away the window waits or ends as failed, and what the rules found stands either way.
 
 mod budget;
+mod estimate;
 mod settings;
 mod talk;
 
+pub use estimate::{Estimate, Estimator};
 pub use settings::Settings;
 pub use talk::TalkError;
 
@@ -20,6 +22,7 @@ use crate::{
         context::{self, Context, Surroundings},
         exhibit::Exhibit,
         ground::{Grounded, Reason, ground},
+        taught::Taught,
     },
     llm::{BreakerState, LlmError, Model, Next, Tier},
     model::{FindingDraft, FindingWindow, ModelUse, NoteRef, Origin, Timestamp, WindowState},
@@ -182,9 +185,9 @@ impl Explainer {
         let Some(name) = self.store.streams().tenant_of(tenant) else { return Ok(Context::default()) };
         let streams = self.store.streams().of_tenant(&name);
         let (settings, group_by) = (self.settings.context.clone(), self.settings.group_by.clone());
-        let exhibit = exhibit.clone();
+        let (exhibit, now) = (exhibit.clone(), self.clock.now());
         let gathering = self.store.read(move |conn| {
-            let around = Surroundings { tenant, streams: &streams, group_by: &group_by };
+            let around = Surroundings { tenant, streams: &streams, group_by: &group_by, now };
             context::gather(conn, &around, &exhibit, &settings)
         });
         match gathering.await {
@@ -309,10 +312,12 @@ impl Explainer {
                 }
                 End::Postponed { due, error } => window::postpone(tx, id, *due, error)?,
             }
+            // What is normal for people is normal whoever speaks of it.
+            let told = Taught::read(tx)?.sieve(source.tenant, outcome.findings, now);
             // What only the model has found is a finding like any other: its templates are no daily life.
-            let spoken = outcome.findings.iter().flat_map(FindingDraft::templates).map(str::to_owned);
+            let spoken = told.findings.iter().flat_map(FindingDraft::templates).map(str::to_owned);
             template::flag(tx, tenant, &spoken.collect())?;
-            let applied = finding::apply(tx, &source, &outcome.findings, dedup, now)?;
+            let applied = told.write(tx, &source, dedup, now)?;
             for (id, _) in &applied {
                 finding::note_down(tx, id, &outcome.notes)?;
             }

@@ -10,7 +10,7 @@ use crate::{
     model::{Finding, NoteDraft, TenantId, WindowId, WindowRecord},
     store::{
         self,
-        finding::{FindingChange, FindingFilter},
+        finding::{self, FindingChange, FindingFilter},
         note,
         window::{WindowDraft, WindowFilter},
     },

@@ -154,6 +154,11 @@ impl Miner {
     }
 }
 
+/// What templates are mined from: the message behind the head of an application's line.
+pub fn body(message: &str) -> &str {
+    message.get(head::length(message)..).unwrap_or(message)
+}
+
 /// The first `max` bytes of `text`, cut between characters.
 fn cut(text: &str, max: usize) -> &str {
     if text.len() <= max {

@@ -53,7 +53,12 @@ impl Value {
 
     /// The value's text within the message it was observed in.
     pub fn text<'m>(&self, message: &'m str) -> &'m str {
-        message.get(self.start as usize..self.end as usize).unwrap_or("")
+        message.get(self.range()).unwrap_or("")
+    }
+
+    /// Where it stands within the message it was observed in.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
     }
 
     /// Where its text begins in the message it was observed in, in bytes.

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     Sifter, StreamRules, Verdict, draft,
     join::{self, Heads},
+    recovery::Recoveries,
     track::{Exhibit, Sighting, Track},
 };
 use crate::{
     analyze::line::Line,
     model::{EvidenceLine, FindingDraft, Severity, TemplateId, Timestamp},
-    rules::{Field, Fields, Hit, Rule, Threshold},
+    rules::{After, Field, Fields, Hit, Rule, Threshold},
 };
 
 /// Tracks at most; a hostile stream invents addresses and users.
@@ -38,6 +39,9 @@ pub struct GroupSift {
     heads: Heads,
     evidence_bytes: usize,
     evicted: u64,
+    /// What is over since the window began; its lines are read again after a restart.
+    #[serde(skip)]
+    recoveries: Recoveries,
 }
 
 impl GroupSift {
@@ -57,6 +61,11 @@ impl GroupSift {
         let mut seen_by = Vec::new();
         for hit in &hits {
             let Some(rule) = sifter.rules().rule(hit.rule) else { continue };
+            if rule.resolves.is_some() {
+                let at = (line.host, line.timestamp);
+                self.recoveries.note(sifter.rules(), &self.tracks, (rule, &hit.fields), at);
+                continue;
+            }
             let mut exhibit = exhibit(line, rule);
             if let Some(head) = &head {
                 exhibit = join::under(head, exhibit);
@@ -83,6 +92,11 @@ impl GroupSift {
         templates: &dyn Fn(TemplateId) -> Option<String>,
     ) -> Vec<FindingDraft> {
         draft::drafts(sifter.rules(), &self.tracks, templates)
+    }
+
+    /// What is over since the last call: fingerprints, each with the time it was said.
+    pub fn take_recoveries(&mut self) -> Vec<(String, Timestamp)> {
+        self.recoveries.take()
     }
 
     /// Forgets what belongs to the window that ends; keeps sliding counts younger than a day.
@@ -118,6 +132,10 @@ impl GroupSift {
         };
         verdict.hit = true;
         verdict.severity = verdict.severity.max(Some(Severity::Info));
+        verdict.standing = verdict.standing.max(rule.thresholds.iter().map(|known| known.severity).max());
+        if verdict.source.is_none() {
+            verdict.source = hit.fields.get(Field::Ip).filter(|text| is_address(text)).map(Box::from);
+        }
         verdict.rules.push(hit.rule);
         if verdict.source_ip.is_none() {
             verdict.source_ip = hit.fields.get(Field::Ip).map(str::to_owned);
@@ -170,7 +188,21 @@ impl GroupSift {
         let to = (after.rule, u8::MAX, value.clone());
         let tracks = self.tracks.range(from..=to).filter(|((_, _, known), _)| *known == value);
         // Slices are as wide as the threshold that counts them; the finest covers the least, the coarsest the most.
-        tracks.map(|(_, track)| track.recent(at, after.within_secs, after.within_secs)).max()
+        let counted = tracks.map(|(_, track)| track.recent(at, after.within_secs, after.within_secs)).max();
+        counted.or_else(|| self.named_by(after, fields.get(after.same)?, host, at))
+    }
+
+    /// One, where the other rule counts by something else and its last sighting on the host named the same value.
+    fn named_by(&self, after: &After, value: &str, host: &str, at: i64) -> Option<u64> {
+        let tracks = self.tracks.range((after.rule, 0, Box::default())..);
+        let mut tracks = tracks.take_while(|((rule, _, _), _)| *rule == after.rule);
+        let names = |(field, known): &(Field, String)| *field == after.same && known == value;
+        let is_it = |((_, _, place), track): (&TrackKey, &Track)| {
+            let here = place.split_once('\t').is_some_and(|(known, _)| known == host);
+            here && (0..=after.within_secs).contains(&(at - track.last.as_secs()))
+                && track.fields.iter().any(names)
+        };
+        tracks.any(is_it).then_some(1)
     }
 
     fn append(&mut self, tracks: &[TrackKey], head: crate::model::LineRef, message: &str) {
@@ -218,6 +250,12 @@ fn repeated(message: &str) -> (&str, u64) {
         Some((rest.trim_start().strip_suffix(']')?, count.parse::<u64>().ok()?.min(MAX_REPEAT)))
     };
     read().unwrap_or((message, 1))
+}
+
+/// Whether a text has the form of an address: programs also log names, and octets with zeros in front.
+fn is_address(text: &str) -> bool {
+    text.contains(['.', ':'])
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':'))
 }
 
 fn exhibit(line: &Line<'_>, rule: &Rule) -> Exhibit {

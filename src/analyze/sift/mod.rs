@@ -7,6 +7,7 @@ mod attempt;
 mod draft;
 mod group;
 mod join;
+mod recovery;
 mod story;
 mod title;
 mod track;
@@ -43,6 +44,10 @@ pub struct Verdict {
     pub hit: bool,
     /// The worst severity the line stands for now; `Info` while a threshold is not reached.
     pub severity: Option<Severity>,
+    /// The worst severity of what the line may be part of, thresholds reached or not.
+    pub standing: Option<Severity>,
+    /// The address that a rule read as the source.
+    pub source: Option<Box<str>>,
     /// Whether an urgent rule's finding appeared with this line and the window should be written at once.
     pub urgent: bool,
     /// The rules that matched, for `Sifter::rule_id`.

@@ -87,7 +87,7 @@ pub(super) fn stories<'a>(rules: &'a RuleSet, tracks: &'a BTreeMap<TrackKey, Tra
 }
 
 /// A partition stands for its disk, a service's unit and its program for one name.
-fn subject(by: Option<Field>, value: &str) -> String {
+pub(super) fn subject(by: Option<Field>, value: &str) -> String {
     match by {
         Some(Field::Dev) => {
             let name = value.trim_start_matches("/dev/");

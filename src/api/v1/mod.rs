@@ -2,11 +2,17 @@
 
 mod change;
 mod context;
+mod detectors;
 mod entries;
+mod feedback;
 mod finding;
 mod findings;
 mod hosts;
+mod incident;
+mod incidents;
 mod knowledge;
+mod maintenance;
+mod normal;
 mod status;
 mod streams;
 mod summary;
@@ -35,9 +41,21 @@ pub fn routes(routes: Routes<Api>) -> Routes<Api> {
         .get("/api/v1/findings/{id}", finding::one)
         .patch("/api/v1/findings/{id}", change::change)
         .get("/api/v1/findings/{id}/context", context::context)
+        .post("/api/v1/findings/{id}/normal", normal::teach)
+        .get("/api/v1/incidents", incidents::list)
+        .get("/api/v1/incidents/{id}", incident::one)
+        .patch("/api/v1/incidents/{id}", incident::change)
+        .get("/api/v1/normals", normal::list)
+        .delete("/api/v1/normals/{id}", normal::remove)
+        .get("/api/v1/maintenance", maintenance::list)
+        .post("/api/v1/maintenance", maintenance::add)
+        .delete("/api/v1/maintenance/{id}", maintenance::remove)
+        .get("/api/v1/feedback", feedback::list)
+        .delete("/api/v1/feedback/{id}", feedback::remove)
         .get("/api/v1/windows", windows::list)
         .get("/api/v1/streams", streams::list)
         .get("/api/v1/hosts", hosts::list)
+        .get("/api/v1/detectors", detectors::list)
         .get("/api/v1/entries", entries::list)
         .get("/api/v1/templates", templates::list)
         .get("/api/v1/knowledge", knowledge::list)

@@ -19,17 +19,20 @@ use crate::{
         caller::{Caller, Roles},
         guarded_routes, open_routes, openapi, router,
     },
+    incident::{self, Correlator},
     model::{
-        Budget, Category, Entry, EvidenceLine, FindingDraft, FindingId, FindingWindow, Labels, ModelUse,
-        NoteDraft, Origin, PushBatch, Severity, StreamBatch, TemplateId, TenantId, Timestamp, WindowState,
+        Budget, Category, Entry, EvidenceLine, FindingDraft, FindingId, FindingWindow, Labels, Learning,
+        ModelUse, NoteDraft, Origin, PushBatch, Severity, StreamBatch, TemplateId, TenantId, Timestamp,
+        WindowState,
     },
     query::{About, Query},
     runtime::Clock,
     store::{
         Change, Store,
         finding::{self, Source},
+        memory::{self, MemoryRow},
         model_call::{self, ModelCall},
-        note,
+        note, position,
         template::{self, TemplateRow},
         window::{self, WindowDraft},
     },
@@ -44,6 +47,7 @@ struct Server {
     router: Router,
     store: Store,
     readiness: Readiness,
+    metrics: Metrics,
     _folder: tempfile::TempDir,
 }
 
@@ -68,6 +72,14 @@ async fn server() -> Server {
     let streams = vec![StreamBatch { id, labels: labels(), entries: (0..10).map(entry).collect() }];
     server.store.append(PushBatch { tenant, received: START, push_hash: 1, streams }).await.unwrap();
     server.store.write(seed).await.unwrap();
+    let settings = incident::Settings::default();
+    let mut engine = Correlator::new(
+        server.store.clone(),
+        settings,
+        Clock::manual(at(60)),
+        server.metrics.incident.clone(),
+    );
+    while engine.run_once().await.unwrap() == incident::Progress::MoreToDo {}
     server
 }
 
@@ -84,7 +96,7 @@ fn empty_server(roles: Roles) -> Server {
     let parts = Parts {
         store: store.clone(),
         query: query.clone(),
-        metrics,
+        metrics: metrics.clone(),
         readiness: readiness.clone(),
         stop: CancellationToken::new(),
         push: Router::new(),
@@ -104,7 +116,7 @@ fn empty_server(roles: Roles) -> Server {
             },
         ))
     });
-    Server { router, store, readiness, _folder: folder }
+    Server { router, store, readiness, metrics, _folder: folder }
 }
 
 fn draft(fingerprint: &str, severity: Severity, seen: u64) -> FindingDraft {
@@ -130,7 +142,10 @@ fn draft(fingerprint: &str, severity: Severity, seen: u64) -> FindingDraft {
         hosts: BTreeSet::from(["web-1".to_owned()]),
         count: 3,
         score: 0.9,
-        origin: BTreeSet::from([Origin::Rule { id: "ssh".to_owned() }]),
+        origin: BTreeSet::from([
+            Origin::Rule { id: "ssh".to_owned() },
+            Origin::Detector { name: "frequency".to_owned() },
+        ]),
         first_seen: at(1),
         last_seen: at(seen),
     }
@@ -177,6 +192,21 @@ fn seed(tx: &crate::store::Transaction<'_>) -> Result<(), crate::store::StoreErr
         }],
     )?;
     template::add_counts(tx, &[(TemplateId(1), 9, at(9))])?;
+    for (name, is_learning) in [("web-1", false), ("web-2", true)] {
+        let group = position::Group { tenant: 1, name: name.to_owned(), seq: 1, state: Vec::new() };
+        position::set_group(tx, &group, at(9))?;
+        let learning = Learning {
+            since: at(0),
+            ready_at: at(50),
+            is_learning,
+            observed_seconds: 60,
+            windows: 1,
+            seen_at: at(60),
+            relearnt_at: None,
+        };
+        let state = serde_json::to_vec(&learning).ok();
+        memory::put(tx, 1, name, &[MemoryRow { part: memory::LEARNING, key: 0, state }])?;
+    }
     note::add(tx, 1, &NoteDraft::new("Backups", "Run at night.").unwrap(), at(10))?;
     model_call::book(
         tx,
@@ -214,10 +244,14 @@ impl Server {
     }
 
     async fn patch(&self, id: &str, body: &str) -> (u16, Value) {
-        let answer = self.send("PATCH", &format!("/api/v1/findings/{id}"), "fake", body).await;
+        self.call("PATCH", &format!("/api/v1/findings/{id}"), body).await
+    }
+
+    async fn call(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let answer = self.send(method, path, "fake", body).await;
         let status = answer.status().as_u16();
         let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap())
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
     /// Sends to a path below `/api/v1/knowledge`.
@@ -262,12 +296,31 @@ async fn live_answers_fit_their_schemas() {
     let server = server().await;
     let document: Value = serde_json::from_str(openapi::DOCUMENT).unwrap();
     let id = server.first_id().await;
+    let incident =
+        server.json("/api/v1/incidents").await.1["incidents"][0]["id"].as_str().unwrap().to_owned();
+    let teach = format!("/api/v1/findings/{id}/normal");
+    assert_eq!(server.patch(&id, r#"{"verdict":"real"}"#).await.0, 200);
+    let preview = server.call("POST", &format!("{teach}?preview=true"), "{}").await;
+    let normal = server.call("POST", &teach, r#"{"expires_in":"7d","note":"wanted"}"#).await;
+    let weekly = r#"{"days":["sat"],"at":"02:30","minutes":90}"#;
+    let window = format!(r#"{{"selector":"{{}}","to":"2024-01-01T00:00:00Z","weekly":{weekly}}}"#);
+    let window = server.call("POST", "/api/v1/maintenance", &window).await;
+    for (schema, expected, (status, value)) in
+        [("NormalPreview", 200, preview), ("Normal", 201, normal), ("Maintenance", 201, window)]
+    {
+        assert_eq!(status, expected, "{value}");
+        assert_valid(&document, schema, &value);
+    }
     let mut checked = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
         let schema = &methods["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"];
         let Some(schema) = schema.as_str().and_then(|text| text.rsplit('/').next()) else { continue };
         let query = if path.ends_with("/entries") { "?selector=%7B%7D&from=0" } else { "" };
-        let id = if path.contains("/knowledge/") { "1" } else { &id };
+        let id = match path {
+            path if path.contains("/knowledge/") => "1",
+            path if path.contains("/incidents/") => incident.as_str(),
+            _ => id.as_str(),
+        };
         let (status, value) = server.json(&format!("{}{query}", path.replace("{id}", id))).await;
         assert_eq!(status, 200, "{path}: {value}");
         assert_valid(&document, schema, &value);
@@ -275,9 +328,80 @@ async fn live_answers_fit_their_schemas() {
         assert!(rows.is_none_or(|rows| !rows.is_empty()), "{path} shows no row to check");
         checked += 1;
     }
-    assert_eq!(checked, 13);
+    assert_eq!(checked, 19);
     let (_, error) = server.json("/api/v1/findings?x=1").await;
     assert_valid(&document, "Error", &error);
+}
+
+#[tokio::test]
+async fn an_incident_and_its_findings_are_changed_together_and_shown_escaped() {
+    let server = server().await;
+    let (_, list) =
+        server.json("/api/v1/incidents?status=open&host=web-1&category=brute_force&text=NEW").await;
+    let incident = &list["incidents"][0];
+    assert_eq!((incident["findings"].as_u64(), incident["severity"].as_str()), (Some(2), Some("critical")));
+    let path = format!("/api/v1/incidents/{}", incident["id"].as_str().unwrap());
+    let (status, changed) = server.call("PATCH", &path, r#"{"status":"resolved","note":"done"}"#).await;
+    assert_eq!((status, changed["note"].as_str()), (200, Some("done")));
+    let (_, findings) = server.json("/api/v1/findings").await;
+    for finding in findings["findings"].as_array().unwrap() {
+        assert_eq!((&finding["status"], &finding["incident_id"]), (&json!("resolved"), &incident["id"]));
+    }
+    let (status, error) = server.call("PATCH", &path, r#"{"status":"acknowledged"}"#).await;
+    assert_eq!((status, error["error"]["code"].as_str()), (409, Some("bad_transition")));
+    assert!(!server.text("/").await.1.contains("Open incidents"));
+    server.patch(findings["findings"][0]["id"].as_str().unwrap(), r#"{"status":"open"}"#).await;
+    assert_eq!(server.json(&path).await.1["status"], "open");
+    let page = server.text("/").await.1;
+    assert!(page.contains("Open incidents") && page.contains("new &lt;b&gt;") && !page.contains("new <b>"));
+    assert_eq!(server.call("PATCH", "/api/v1/incidents/none", r#"{"status":"open"}"#).await.0, 404);
+    let other = server.send("GET", &path, "other", "").await;
+    assert_eq!(other.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn what_was_taught_is_listed_and_taken_back() {
+    let server = server().await;
+    let id = server.first_id().await;
+    let teach = format!("/api/v1/findings/{id}/normal");
+    let (_, preview) = server.call("POST", &format!("{teach}?preview=true"), r#"{"scope":"host"}"#).await;
+    assert_eq!(preview["normal"]["selector"], r#"{host="web-1"}"#);
+    let titles: Vec<&str> =
+        preview["would_hide"].as_array().unwrap().iter().map(|f| f["title"].as_str().unwrap()).collect();
+    assert_eq!(titles, ["new <b>", "old <b>"], "both are shown by one line");
+    assert_eq!(server.json("/api/v1/normals").await.1["normals"], json!([]));
+    for (body, word) in [
+        (r#"{"expires_in":"soon"}"#, "no duration"),
+        (r#"{"scope":"planet"}"#, "everywhere"),
+        (r#"{"x":1}"#, "unknown field"),
+    ] {
+        let (status, error) = server.call("POST", &teach, body).await;
+        assert_eq!(status, 400, "{body}");
+        assert!(error["error"]["message"].as_str().unwrap().contains(word), "{error}");
+    }
+    let (_, normal) = server.call("POST", &teach, r#"{"with_source":true,"expires_in":"1d"}"#).await;
+    assert_eq!(normal["source_ips"], json!(["192.0.2.1"]));
+    assert_eq!(server.json(&format!("/api/v1/findings/{id}")).await.1["status"], "resolved");
+    let path = format!("/api/v1/normals/{}", normal["id"].as_str().unwrap());
+    assert_eq!(server.send("DELETE", &path, "other", "").await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(server.call("DELETE", &path, "").await.0, 204);
+    assert_eq!(server.call("DELETE", &path, "").await.0, 404);
+    let (_, findings) = server.json("/api/v1/findings?status=open").await;
+    let old = findings["findings"][0]["id"].as_str().unwrap().to_owned();
+    server.patch(&old, r#"{"status":"false_positive"}"#).await;
+    let said = &server.json("/api/v1/feedback").await.1["feedback"][0];
+    assert_eq!(
+        (&said["detector"], &said["is_real"], &said["group"]),
+        (&json!("frequency"), &json!(false), &json!("web-1"))
+    );
+    server.patch(&old, r#"{"status":"open"}"#).await;
+    assert_eq!(server.json("/api/v1/feedback").await.1["feedback"], json!([]));
+    for body in [
+        r#"{"selector":"{","to":"2030-01-01T00:00:00Z"}"#,
+        r#"{"selector":"{}","to":"2001-01-01T00:00:00Z"}"#,
+    ] {
+        assert_eq!(server.call("POST", "/api/v1/maintenance", body).await.0, 400, "{body}");
+    }
 }
 
 #[tokio::test]
@@ -290,6 +414,20 @@ async fn pages_follow_each_other_newest_first() {
     assert_eq!(second["findings"][0]["title"], "old <b>");
     assert_eq!(second["next_cursor"], Value::Null);
     assert_eq!(server.json(&format!("/api/v1/windows?cursor={cursor}")).await.0, 400);
+}
+
+#[tokio::test]
+async fn hosts_say_since_when_they_are_learnt_and_when_they_are_ready() {
+    let server = server().await;
+    let (_, first) = server.json("/api/v1/detectors?limit=1").await;
+    let expected = json!({
+        "group": "web-1", "since": at(0), "ready_at": at(50), "is_learning": false, "observed_seconds": 60,
+        "windows": 1, "seen_at": at(60), "relearnt_at": null,
+    });
+    assert_eq!(first["detectors"], json!([expected]));
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let (_, second) = server.json(&format!("/api/v1/detectors?limit=1&cursor={cursor}")).await;
+    assert_eq!((&second["detectors"][0]["group"], &second["next_cursor"]), (&json!("web-2"), &Value::Null));
 }
 
 #[tokio::test]

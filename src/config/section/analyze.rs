@@ -8,7 +8,7 @@ use super::{Context, put};
 use crate::{
     analyze::{
         Settings,
-        detect::{self, DETECTORS},
+        detect::{self, DETECTORS, parameter, sequence},
         mine::{self, MAX_WORDS},
     },
     config::value::{Size, Span},
@@ -44,6 +44,8 @@ struct RawDetect {
     enabled: Option<bool>,
     threshold: Option<f64>,
     weights: Option<BTreeMap<String, f64>>,
+    parameter: RawParameter,
+    sequence: RawSequence,
     learning: Option<Span>,
     learning_windows: Option<u64>,
     settle: Option<Span>,
@@ -52,6 +54,26 @@ struct RawDetect {
     silence: Option<Span>,
     max_templates: Option<Size>,
     max_bytes: Option<Size>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawSequence {
+    session_key: Option<String>,
+    idle: Option<Span>,
+    max_open: Option<Size>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawParameter {
+    enabled: Option<bool>,
+    max_templates: Option<Size>,
+    max_bytes: Option<Size>,
+    max_joint: Option<Size>,
+    joint_from: Option<Size>,
+    least_score: Option<f64>,
+    max_evidence: Option<Size>,
 }
 
 pub(super) fn fill(raw: Raw, context: &mut Context<'_>) -> Settings {
@@ -89,12 +111,44 @@ fn mine(raw: &RawMine, settings: &mut mine::Settings, context: &mut Context<'_>)
     }
 }
 
+fn parameter(raw: &RawParameter, settings: &mut parameter::Settings, context: &mut Context<'_>) {
+    put(&mut settings.enabled, raw.enabled);
+    put(&mut settings.max_templates, raw.max_templates);
+    put(&mut settings.max_bytes, raw.max_bytes);
+    put(&mut settings.max_joint, raw.max_joint);
+    put(&mut settings.joint_from, raw.joint_from);
+    put(&mut settings.least_score, raw.least_score);
+    put(&mut settings.max_evidence, raw.max_evidence);
+    context.positive("analyze.detect.parameter.max_templates", settings.max_templates as u64);
+    context.positive("analyze.detect.parameter.max_bytes", settings.max_bytes as u64);
+    context.positive("analyze.detect.parameter.max_evidence", settings.max_evidence as u64);
+    if !(0.0..=1.0).contains(&settings.least_score) {
+        let key = "analyze.detect.parameter.least_score";
+        context.wrong(key, "must be from 0 to 1", "leave the key out for the default");
+    }
+}
+
+fn sequence(raw: RawSequence, settings: &mut sequence::Settings, context: &mut Context<'_>) {
+    put(&mut settings.idle, raw.idle);
+    put(&mut settings.max_open, raw.max_open);
+    context.positive("analyze.detect.sequence.max_open", settings.max_open as u64);
+    match raw.session_key.as_deref().map(regex::Regex::new).transpose() {
+        Ok(key) => settings.key = key,
+        Err(error) => {
+            let key = "analyze.detect.sequence.session_key";
+            context.wrong(key, error, "leave the key out, then sessions find themselves");
+        }
+    }
+}
+
 fn detect(raw: RawDetect, settings: &mut detect::Settings, context: &mut Context<'_>) {
     put(&mut settings.enabled, raw.enabled);
     put(&mut settings.threshold, raw.threshold);
     if !(0.0..=1.0).contains(&settings.threshold) {
         context.wrong("analyze.detect.threshold", "must be from 0 to 1", "leave the key out for the default");
     }
+    parameter(&raw.parameter, &mut settings.parameter, context);
+    sequence(raw.sequence, &mut settings.sequence, context);
     put(&mut settings.learning, raw.learning);
     put(&mut settings.learning_windows, raw.learning_windows);
     put(&mut settings.settle, raw.settle);

@@ -6,6 +6,7 @@ pub(super) mod auth;
 pub(super) mod channels;
 pub(super) mod explain;
 pub(super) mod forward;
+pub(super) mod incident;
 pub(super) mod ingest;
 pub(super) mod listen;
 pub(super) mod llm;
@@ -26,6 +27,7 @@ pub(super) struct Raw {
     store: plain::Store,
     rules: plain::Rules,
     analyze: analyze::Raw,
+    incident: incident::Raw,
     redact: plain::Redact,
     llm: llm::Raw,
     explain: explain::Raw,
@@ -119,6 +121,7 @@ pub(super) fn fill(
         store: plain::store(raw.store, &mut context),
         rules: plain::rules(raw.rules, &mut context),
         channels: channels::fill(raw.channels, &mut warnings, &mut context),
+        incident: incident::fill(&raw.incident, &mut context),
         forward: forward::fill(raw.forward, listen.addr, &mut context),
         log: log::fill(raw.log, &mut context),
         listen,

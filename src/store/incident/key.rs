@@ -130,6 +130,13 @@ pub fn elsewhere(
     Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
+/// Whether there are keys of findings last written before `oldest`.
+pub fn has_old_keys(conn: &Connection, oldest: Timestamp) -> Result<bool, StoreError> {
+    // Searches the index finding_key_age.
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM finding_key WHERE seen_ns < ?1)";
+    Ok(conn.prepare_cached(SQL)?.query_row([oldest.as_nanos()], |row| row.get(0))?)
+}
+
 /// Forgets keys of findings last written before `oldest`, at most `limit`; says how many went.
 pub fn drop_old_keys(tx: &Transaction<'_>, oldest: Timestamp, limit: usize) -> Result<usize, StoreError> {
     // Searches the index finding_key_age.

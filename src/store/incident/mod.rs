@@ -10,7 +10,7 @@ mod status;
 
 use std::collections::BTreeSet;
 
-pub use key::{Key, Sharer, drop_old_keys, elsewhere, near, put_keys};
+pub use key::{Key, Sharer, drop_old_keys, elsewhere, has_old_keys, near, put_keys};
 pub use list::{IncidentFilter, list};
 use rusqlite::{OptionalExtension, Row, types::Type};
 use serde::{Deserialize, Serialize};

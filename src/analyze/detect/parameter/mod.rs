@@ -140,6 +140,12 @@ impl Parameters {
         evidence
     }
 
+    /// Ends the learning: what was learnt is what a whole day has shown.
+    pub fn finish_learning(&mut self) {
+        self.odds.grow_up();
+        self.changed.insert((Part::Parameter, WHOLE));
+    }
+
     /// What changed since the last call.
     pub fn save(&mut self, out: &mut Vec<MemoryRow>) {
         for (part, key) in std::mem::take(&mut self.changed) {
@@ -270,7 +276,7 @@ impl Parameters {
     }
 
     /// Memory held.
-    fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.profiles.values().map(|profile| profile.bytes()).sum::<usize>()
             + self.trees.values().map(|trees| trees.bytes()).sum::<usize>()
     }

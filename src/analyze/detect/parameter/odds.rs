@@ -77,6 +77,12 @@ impl Odds {
         }
     }
 
+    /// What was learnt so far was given as normal, and all there is: it counts as a day.
+    pub(super) fn grow_up(&mut self) {
+        self.days = self.days.max(1.0);
+        self.age += 1.0;
+    }
+
     pub(super) fn write(&self, out: &mut Writer) {
         out.number(u64::from(self.windows));
         out.double(self.days);

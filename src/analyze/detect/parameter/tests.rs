@@ -580,3 +580,19 @@ fn a_crash_within_a_window_is_made_good_by_reading_its_lines_again() {
     }
     assert!(rows == expected);
 }
+
+#[test]
+fn what_was_given_as_normal_counts_as_a_day_however_short_it_was() {
+    let mut host = Host::new();
+    let line = |user: &str| format!(r#"{{"event": "login", "user": "{user}"}}"#);
+    for n in 0..2_000 {
+        host.line(&line(if n % 3 == 0 { "anna" } else { "ben" }));
+    }
+    host.close();
+    host.detectors[0].finish_learning();
+    host.line(&line("mallory"));
+    let evidence = host.close();
+    assert_eq!(evidence.len(), 1);
+    // 0.1 in one day, long settled: once in ten days.
+    assert!(evidence[0].score >= 0.8, "{evidence:#?}");
+}
