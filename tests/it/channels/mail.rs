@@ -68,7 +68,7 @@ impl Server {
         fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
         let mut command = Command::new(python);
         command.args(["-c", &SERVER.replace("PASSWORD", PASSWORD), mode]).arg(folder.path());
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         Server { child, port: line.trim().parse().expect("the mail server says its port"), folder }
