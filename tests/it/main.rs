@@ -16,6 +16,7 @@ mod clients;
 mod contract;
 mod crash;
 mod demo;
+mod detect;
 mod disk;
 mod docs;
 mod floors;
