@@ -17,6 +17,7 @@ mod clients;
 mod contract;
 mod crash;
 mod demo;
+mod detect;
 mod disk;
 mod docs;
 mod floors;

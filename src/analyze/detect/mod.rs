@@ -170,6 +170,7 @@ impl GroupDetect {
     pub fn finish_learning(&mut self, now: Timestamp) {
         self.learning.finish(now);
         self.parameter.finish_learning();
+        self.silence.finish_learning(now);
     }
 
     /// Memory taken, roughly, in bytes.

@@ -74,6 +74,8 @@ pub struct Silence {
     heard: Vec<Heard>,
     /// Since when we listen; what was silent before is not known.
     awake: Option<Timestamp>,
+    /// What was given as normal ended here: what was not heard since is not missed.
+    judged_from: Option<Timestamp>,
     /// Nothing is worth asking about before.
     next: Timestamp,
     dirty: BTreeSet<u64>,
@@ -133,6 +135,11 @@ impl Silence {
     pub fn tick(&mut self, tick: &Tick<'_>, text_of: &dyn Fn(TemplateId) -> Option<String>) -> Vec<Evidence> {
         self.awake.get_or_insert(tick.now);
         if tick.now < self.next { Vec::new() } else { self.ask(tick, text_of) }
+    }
+
+    /// Ends the learning: what comes next may be of quite another time, and of some of the streams only.
+    pub fn finish_learning(&mut self, now: Timestamp) {
+        (self.awake, self.judged_from) = (None, Some(now));
     }
 
     /// When anything of this group was last heard.
@@ -234,9 +241,10 @@ impl Silence {
         let mut missing = Vec::new();
         self.next = Timestamp::MAX;
         for (key, watch) in &self.watches {
-            let Some(patience) = watch.patience(least).filter(|_| watch.missing_since.is_none()) else {
+            if watch.missing_since.is_some() || Some(watch.last) <= self.judged_from {
                 continue;
-            };
+            }
+            let Some(patience) = watch.patience(least) else { continue };
             let silent = now.since(watch.last.max(awake));
             if silent < patience {
                 self.next = self.next.min(watch.last.max(awake).plus(patience));

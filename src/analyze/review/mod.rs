@@ -274,6 +274,7 @@ mod tests {
         runtime::Clock,
         store::{self, OpenError},
         telemetry::StoreMetrics,
+        wire::level::Level,
     };
 
     const START: Timestamp = Timestamp::from_secs(1_790_000_000);
@@ -304,8 +305,8 @@ mod tests {
             let received = Received {
                 at: place.into(),
                 timestamp: at(*secs),
-                level: Level::Unknown,
                 line: line.as_bytes(),
+                level: Level::Unknown,
             };
             review.line(&context, received, at(*secs), &mut ()).unwrap();
         }
@@ -340,6 +341,21 @@ mod tests {
         let review = review(folder.path(), &lines, 2);
         assert_eq!((review.tally().lines, review.tally().from), (2, Some(at(7_300))));
         assert!(review.findings().unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn the_time_between_what_is_learnt_and_what_is_judged_is_no_silence() {
+        let minutes = |range: std::ops::Range<u64>| range.map(|minute| (minute * 60, QUIET));
+        let silences = |lines: &[(u64, &str)]| {
+            let folder = tempfile::tempdir().unwrap();
+            review(folder.path(), lines, 300).findings().unwrap().0
+        };
+        let mut lines: Vec<_> = minutes(0..300).chain(minutes(1_500..1_560)).collect();
+        assert_eq!(silences(&lines), [], "a night");
+        lines.extend(minutes(1_620..1_625));
+        let told = silences(&lines);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].title.starts_with("no line has come for "), "{}", told[0].title);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use fake::{Answer, FakeService};
 pub use http::{Response, send};
-pub use server::TestServer;
+pub use server::{TestServer, stream};
 
 /// Nanoseconds since 1970, now: tests push lines of today because old ones are refused.
 #[expect(clippy::disallowed_methods, reason = "a test client has the wall clock that a log sender has")]

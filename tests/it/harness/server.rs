@@ -121,6 +121,14 @@ impl TestServer {
         }
     }
 
+    /// The most memory the server has held so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let pid = self.child.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1_024
+    }
+
     /// Asks the server to stop.
     pub fn terminate(&self) {
         let pid = self.child.as_ref().unwrap().id().to_string();
