@@ -37,9 +37,8 @@ pub(super) fn decide(
     (wait, now): (Duration, Timestamp),
 ) -> Step {
     let is_waiting = told.is_some_and(|told| told.is_waiting);
-    let is_silent = incident.muted
-        || incident.status == FindingStatus::FalsePositive
-        || incident.merged_into.is_some();
+    let is_silent =
+        incident.muted || incident.status == FindingStatus::FalsePositive || incident.merged_into.is_some();
     if is_silent {
         return if is_waiting { Step::Withdraw } else { Step::Nothing };
     }

@@ -109,7 +109,9 @@ impl Handle {
             return Err(TestError::NoChannel);
         }
         let queued = all.iter().map(|new| (new.id.clone(), new.channel.clone())).collect();
-        store.write(move |tx| all.iter().try_for_each(|new| delivery::insert(tx, new, now).map(drop))).await?;
+        store
+            .write(move |tx| all.iter().try_for_each(|new| delivery::insert(tx, new, now).map(drop)))
+            .await?;
         self.wake();
         Ok(queued)
     }

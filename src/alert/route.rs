@@ -48,8 +48,9 @@ impl Route {
             && (self.categories.is_empty() || self.categories.iter().any(|c| incident.categories.contains(c)))
             && (self.hosts.is_empty() || self.hosts.iter().any(|host| incident.hosts.contains(host)))
             && (self.tenants.is_empty() || self.tenants.contains(&incident.tenant))
-            && self.selector.as_ref().is_none_or(|selector| {
-                worst.evidence.iter().any(|line| selector.matches(&line.stream))
-            })
+            && self
+                .selector
+                .as_ref()
+                .is_none_or(|selector| worst.evidence.iter().any(|line| selector.matches(&line.stream)))
     }
 }

@@ -246,7 +246,11 @@ impl Sender {
             }
             Outcome::Refused { why, fault: Fault::Channel } => {
                 self.metrics.count(&channel, "stopped", 1);
-                tracing::error!(channel, why, "the channel refuses messages, it is left alone for {STOPPED_FOR:?}");
+                tracing::error!(
+                    channel,
+                    why,
+                    "the channel refuses messages, it is left alone for {STOPPED_FOR:?}"
+                );
                 self.pause(&why, now.plus(STOPPED_FOR));
                 self.again(job, STOPPED_FOR, (why, now))
             }
@@ -265,7 +269,12 @@ impl Sender {
         if next.since(job.created) >= GIVE_UP {
             let channel = self.channel.name();
             self.metrics.count(channel, "failed", 1);
-            tracing::error!(channel, delivery = job.id, why, "a message could not be delivered for a day, given up");
+            tracing::error!(
+                channel,
+                delivery = job.id,
+                why,
+                "a message could not be delivered for a day, given up"
+            );
             return failed(format!("given up: {why}"), now);
         }
         self.metrics.count(self.channel.name(), "retry", 1);

@@ -87,6 +87,12 @@ impl Commit {
         self.now = now;
     }
 
+    /// Adds what is to be said of groups that say nothing themselves.
+    pub(super) fn quiet(&mut self, quiet: Vec<Quiet>, now: Timestamp) {
+        self.quiet.extend(quiet);
+        self.now = now;
+    }
+
     /// Windows added so far.
     pub(super) fn windows(&self) -> usize {
         self.windows.len()

@@ -419,13 +419,15 @@ impl Reader<'_> {
     fn read(&mut self, received: Received<'_>, arrival: Timestamp, watch: &mut impl Watch) -> bool {
         /// Values of a line that are counted in the window.
         const COUNTED: usize = 8;
+        /// Values of a line that are taken without asking for memory; few lines have more.
+        const USUAL: usize = 16;
         let envelope = match self.context.is_bare {
             true => envelope::bare(received.line),
             false => envelope::open(received.line),
         };
         let observation = self.miner.observe(&envelope.message, received.timestamp);
         let (template, change) = (observation.template, observation.change);
-        let found: SmallVec<[_; COUNTED]> = observation.values.iter().copied().collect();
+        let found: SmallVec<[_; USUAL]> = observation.values.iter().copied().collect();
         let values: SmallVec<[&str; COUNTED]> =
             found.iter().take(COUNTED).map(|value| value.text(&envelope.message)).collect();
         let known_before = match self.window.templates.contains_key(&template) {

@@ -260,8 +260,7 @@ impl Workshop<'_> {
             return Ok(alert::Handle::default());
         }
         let settings = self.settings.alert.clone();
-        let alerts =
-            Alerts::new(self.store, settings, channels, self.clock, &self.metrics.alert).await?;
+        let alerts = Alerts::new(self.store, settings, channels, self.clock, &self.metrics.alert).await?;
         self.engines.spawn("alert", alerts.follower.run(self.engines.stop_token()));
         for sender in alerts.senders {
             self.engines.spawn("channel", sender.run(self.engines.stop_token()));

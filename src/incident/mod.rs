@@ -27,8 +27,8 @@ use crate::{
 /// The name under which the engine keeps its place among the findings.
 pub const FOLLOWER: &str = "incident";
 
-/// Findings placed in one transaction: a few milliseconds, so that pushes do not wait.
-const BATCH: usize = 50;
+/// Findings placed in one transaction: few enough that pushes do not wait for it.
+const BATCH: usize = 25;
 /// How long to wait for company after a finding.
 const GATHER: Duration = Duration::from_millis(200);
 /// The longest sleep without looking.

@@ -103,7 +103,7 @@ fn begin(
     finding: &Finding,
     outcome: &mut Outcome<'_>,
 ) -> Result<Incident, StoreError> {
-    let now = finding.created_at;
+    let now = finding.updated_at;
     let mut new = Incident {
         id: incident::new_id(now),
         tenant: finding.tenant.clone(),
@@ -129,7 +129,7 @@ fn begin(
         merged_into: None,
         note: None,
         active_at: now,
-        closed_at: (!is_open(finding.status)).then_some(finding.updated_at),
+        closed_at: (!is_open(finding.status)).then_some(now),
         created_at: now,
         updated_at: now,
         audit: Vec::new(),

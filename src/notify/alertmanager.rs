@@ -10,7 +10,7 @@ use super::{
     Kind, Message, Outcome, Receipt,
     http::{HttpService, Letter, extended, post_json, set, with_secret},
     service::Backend,
-    text::{Unit, as_is, cut},
+    text::{Unit, angle, cut, tame},
 };
 use crate::{
     model::{Severity, Timestamp},
@@ -19,6 +19,8 @@ use crate::{
 
 /// Bytes of a label's value.
 const LABEL_MAX: usize = 200;
+/// Bytes of an annotation: it ends up in chats with limits of their own.
+const ANNOTATION_MAX: usize = 4_000;
 
 /// What an Alertmanager needs.
 #[derive(Clone, Debug)]
@@ -103,7 +105,7 @@ impl Settings {
     }
 
     fn item(&self, item: &super::Item, letter: &Letter<'_>) -> Value {
-        let title = cut(item.title.cut(LABEL_MAX * 4).as_str(), as_is, Unit::Bytes, LABEL_MAX * 4);
+        let title = cut(item.title.cut(LABEL_MAX * 4).as_str(), angle, Unit::Bytes, LABEL_MAX * 4);
         json!({
             "labels": {
                 "alertname": "sigyn",
@@ -137,16 +139,18 @@ fn labels(letter: &Letter<'_>) -> Value {
 }
 
 fn label(text: &str) -> String {
-    cut(&super::text::tame(text, " "), as_is, Unit::Bytes, LABEL_MAX)
+    cut(&tame(text, " "), angle, Unit::Bytes, LABEL_MAX)
 }
 
 fn annotations(letter: &Letter<'_>) -> Value {
     let (message, outline): (&Message, _) = (letter.message, letter.outline);
-    let mut annotations = json!({"summary": outline.headline, "description": outline.lead});
+    // Whatever they are put into there: no mention and no tag may come of them.
+    let safe = |text: &str| cut(text, angle, Unit::Bytes, ANNOTATION_MAX);
+    let mut annotations = json!({"summary": safe(&outline.headline), "description": safe(&outline.lead)});
     for name in ["recommendation", "hosts", "users", "source_ips", "count", "evidence"] {
         let value = outline.value(message, name);
         if !value.is_empty() {
-            set(&mut annotations, name, value);
+            set(&mut annotations, name, safe(&value));
         }
     }
     annotations

@@ -9,7 +9,7 @@ use super::{
     http::{HttpService, Letter, post_json, set},
     outcome::why,
     service::Backend,
-    text::{Unit, as_is, cut},
+    text::{Unit, angle, cut},
 };
 use crate::{
     model::{Severity, Timestamp},
@@ -49,8 +49,9 @@ impl HttpService for Settings {
 
     fn request(&self, letter: &Letter<'_>) -> Request {
         let mut body = json!({
-            "title": cut(&letter.outline.headline, as_is, Unit::Bytes, TITLE_MAX),
-            "body": letter.plain_body(Unit::Bytes, BODY_MAX),
+            "title": cut(&letter.outline.headline, angle, Unit::Bytes, TITLE_MAX),
+            // It goes on to services that may look for mentions and tags.
+            "body": cut(&letter.plain_body(Unit::Bytes, BODY_MAX), angle, Unit::Bytes, BODY_MAX),
             "type": colour(letter),
             "format": "text",
         });

@@ -254,6 +254,32 @@ mod tests {
         assert!(key.as_str().len() == 32 && key.as_str().bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 
+    fn finding(line: &str) -> Finding {
+        let at = "2026-11-21T00:00:00Z";
+        serde_json::from_value(serde_json::json!({
+            "id": "3", "tenant": "team-a", "title": "login of bob@example.org", "severity": "high",
+            "category": "brute_force", "summary": "token was hunter2hunter2", "recommendation": "-", "root_cause": null,
+            "evidence": [{"stream": {"job": "x"}, "timestamp_ns": "1", "line": line, "template": null}],
+            "source_ips": ["203.0.113.7"], "users": ["bob"], "affected_service": "sshd", "hosts": ["web-1"], "count": 3,
+            "score": 0.9, "origin": [{"kind": "rule", "id": "ssh"}], "first_seen": at, "last_seen": at, "created_at": at,
+            "updated_at": at, "status": "open", "note": null, "fingerprint": "ssh",
+            "window": {"from": at, "to": at, "lines": 9, "suspicious": 3},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_finding_is_told_redacted_and_with_its_addresses() {
+        let line = "auth password=hunter2hunter2 from 203.0.113.7";
+        let message = Message::of(&finding(line), Kind::First, Uuid::nil());
+        assert_eq!(message.title.as_str(), "login of [email]");
+        // What one line shows to be secret is secret everywhere.
+        assert_eq!(message.summary.as_str(), "token was [secret]");
+        assert_eq!(message.evidence[0].as_str(), "auth password=[secret] from 203.0.113.7");
+        assert_eq!((message.source_ips[0].as_str(), message.count), ("203.0.113.7", 3));
+        assert_eq!(message.key, DedupKey::of(&TenantId::parse("team-a").unwrap(), "ssh"));
+    }
+
     #[test]
     fn a_line_is_redacted_before_it_is_cut() {
         // The key begins within what is shown and ends beyond it.

@@ -174,7 +174,11 @@ impl GroupDetect {
 
     /// Memory taken, roughly, in bytes.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.frequency.bytes() + self.silence.bytes() + self.parameter.bytes()
+        size_of::<Self>()
+            + self.frequency.bytes()
+            + self.silence.bytes()
+            + self.parameter.bytes()
+            + self.sequence.sessions().bytes()
     }
 
     /// What changed since the last call.

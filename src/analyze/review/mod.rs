@@ -36,6 +36,8 @@ use crate::{
 
 /// Windows with something to say that are written together: a transaction waits for the disk.
 const WRITTEN_AT_ONCE: usize = 64;
+/// How often groups that say nothing are looked at, in the time of the lines.
+const TICK: Duration = Duration::from_secs(60);
 /// Findings told at most.
 pub const MAX_FINDINGS: usize = 10_000;
 
@@ -73,6 +75,7 @@ pub struct Review<I = ()> {
     ask_model: bool,
     seq: u64,
     now: Timestamp,
+    ticked: Timestamp,
     is_learning: bool,
     unwritten: Commit,
     places: Places,
@@ -98,6 +101,7 @@ impl<I: Inspect> Review<I> {
             store,
             seq: 0,
             now: Timestamp::MIN,
+            ticked: Timestamp::MIN,
             is_learning: false,
             unwritten: Commit::empty(dedup, Timestamp::MIN),
             places: Places::default(),
@@ -194,13 +198,29 @@ impl<I: Inspect> Review<I> {
     fn go_to(&mut self, clock: Timestamp) -> Result<(), StoreError> {
         if clock < self.now.minus(OUT_OF_ORDER) {
             self.close_all()?;
-            self.now = clock;
+            (self.now, self.ticked) = (clock, clock);
         }
         self.now = self.now.max(clock);
         for key in self.engine.due(self.now) {
             self.close(&key)?;
         }
-        Ok(())
+        self.tick()
+    }
+
+    /// Now and then says what is to be said of groups that say nothing.
+    fn tick(&mut self) -> Result<(), StoreError> {
+        if self.is_learning || self.now < self.ticked.plus(TICK) {
+            return Ok(());
+        }
+        self.ticked = self.now;
+        let quiet = self.engine.tick(self.seq, self.now);
+        if quiet.is_empty() {
+            return Ok(());
+        }
+        self.places
+            .learn(quiet.iter().flat_map(|quiet| &quiet.told.findings).flat_map(|draft| &draft.evidence));
+        self.unwritten.quiet(quiet, self.now);
+        self.write()
     }
 
     fn close_all(&mut self) -> Result<(), StoreError> {
@@ -217,12 +237,15 @@ impl<I: Inspect> Review<I> {
         self.engine.evict();
         let Some(mut closed) = closed.filter(|_| !self.is_learning) else { return Ok(()) };
         self.tally.windows += 1;
-        if closed.told.findings.is_empty() && closed.exhibit.is_none() {
+        if closed.told.findings.is_empty() && closed.exhibit.is_none() && closed.recovered.is_empty() {
             return Ok(());
         }
         self.tally.telling += 1;
         self.inspector.window(&mut closed);
-        self.places.learn(&closed);
+        let items = closed.exhibit.iter().flat_map(|exhibit| &exhibit.items);
+        let shown = items.flat_map(|item| &item.exemplars).map(|exemplar| &exemplar.evidence);
+        let told = closed.told.findings.iter().flat_map(|draft| &draft.evidence);
+        self.places.learn(told.chain(shown));
         self.unwritten.add(&mut closed, self.ask_model, self.now);
         if self.unwritten.windows() >= WRITTEN_AT_ONCE { self.write() } else { Ok(()) }
     }
@@ -236,5 +259,90 @@ impl<I: Inspect> Review<I> {
             self.places.keep_only(kept.iter().flat_map(|finding| &finding.evidence));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+
+    use super::*;
+    use crate::{
+        model::Category,
+        rules,
+        runtime::Clock,
+        store::{self, OpenError},
+        telemetry::StoreMetrics,
+    };
+
+    const START: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+    fn at(secs: u64) -> Timestamp {
+        START.plus(Duration::from_secs(secs))
+    }
+
+    fn store(folder: &std::path::Path) -> Result<Store, OpenError> {
+        let settings = store::Settings { data_dir: folder.to_owned(), ..store::Settings::default() };
+        Store::open(&settings, Clock::manual(START), StoreMetrics::register(&Registry::new()).unwrap())
+    }
+
+    /// Reviews `(second, line)` of one file; the lines before `judged` are learnt.
+    fn review(folder: &std::path::Path, lines: &[(u64, &str)], judged: usize) -> Review {
+        let sifter = Arc::new(Sifter::new(rules::load(&rules::Settings::default()).unwrap()));
+        let tenant = TenantId::single();
+        let mut review = Review::new(store(folder).unwrap(), &tenant, sifter, Settings::default(), ());
+        let context = review.context(Labels::from_pairs([("host", "vps1")]).unwrap());
+        if judged > 0 {
+            review.learn();
+        }
+        for (number, (secs, line)) in lines.iter().enumerate() {
+            if number == judged && judged > 0 {
+                review.judge().unwrap();
+            }
+            let place = Place { file: 3, line: number as u64 + 1 };
+            let received = Received { at: place.into(), timestamp: at(*secs), line: line.as_bytes() };
+            review.line(&context, received, at(*secs), &mut ()).unwrap();
+        }
+        review.end().unwrap();
+        review
+    }
+
+    const QUIET: &str = "CRON[1]: (root) CMD (true)";
+    const KILLED: &str = "kernel: Out of memory: Killed process 77 (mysqld) total-vm:1kB, anon-rss:1kB";
+
+    #[test]
+    fn windows_go_by_the_lines_own_time_and_the_same_thing_joins_over_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = [(0, QUIET), (30, KILLED), (59, QUIET), (61, QUIET), (300, KILLED), (310, QUIET)];
+        let review = review(folder.path(), &lines, 0);
+        let tally = review.tally();
+        // Of 60 seconds each, from the first line that comes: 0–59, 61, 300–310.
+        assert_eq!((tally.lines, tally.windows, tally.telling), (6, 3, 2));
+        assert_eq!((tally.from, tally.to), (Some(at(0)), Some(at(310))));
+        let (findings, is_more) = review.findings().unwrap();
+        assert_eq!((findings.len(), is_more), (1, false));
+        let finding = &findings[0];
+        assert_eq!((finding.category, finding.count), (Category::Oom, 2));
+        let places: Vec<_> = finding.evidence.iter().filter_map(|line| review.place(line)).collect();
+        assert_eq!(places, [Place { file: 3, line: 2 }, Place { file: 3, line: 5 }]);
+    }
+
+    #[test]
+    fn what_is_learnt_from_is_not_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = [(0, KILLED), (100, QUIET), (7_300, QUIET), (7_310, QUIET)];
+        let review = review(folder.path(), &lines, 2);
+        assert_eq!((review.tally().lines, review.tally().from), (2, Some(at(7_300))));
+        assert!(review.findings().unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_far_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = [(90_000, QUIET), (90_001, QUIET), (10, KILLED), (20, QUIET), (200, QUIET)];
+        let review = review(folder.path(), &lines, 0);
+        assert_eq!(review.tally().windows, 3);
+        let (findings, _) = review.findings().unwrap();
+        assert_eq!((findings.len(), findings[0].first_seen), (1, at(10)));
     }
 }

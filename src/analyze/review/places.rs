@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use rustc_hash::{FxHashMap, FxHasher};
 
 use super::Place;
-use crate::{analyze::engine::Closed, model::EvidenceLine};
+use crate::model::EvidenceLine;
 
 /// Places remembered before those of lines that no finding quotes any more are forgotten: 24 MB.
 const MAX_PLACES: usize = 1_000_000;
@@ -15,12 +15,9 @@ const MAX_PLACES: usize = 1_000_000;
 pub(super) struct Places(FxHashMap<u64, Place>);
 
 impl Places {
-    /// Takes the places of all lines that a window may have quoted anywhere.
-    pub fn learn(&mut self, closed: &Closed) {
-        let found = closed.told.findings.iter().flat_map(|draft| &draft.evidence);
-        let items = closed.exhibit.iter().flat_map(|exhibit| &exhibit.items);
-        let shown = items.flat_map(|item| &item.exemplars).map(|exemplar| &exemplar.evidence);
-        for line in found.chain(shown) {
+    /// Takes the places of lines that are or may be quoted.
+    pub fn learn<'a>(&mut self, lines: impl Iterator<Item = &'a EvidenceLine>) {
+        for line in lines {
             if let Some(at) = line.at {
                 // Of equal lines at one time the first is meant.
                 self.0.entry(key(line)).or_insert_with(|| at.into());

@@ -127,7 +127,9 @@ impl Scorer {
             Some(learnt) => 0.2 * learnt.rarity(template),
             None => 0.0,
         };
-        let by_surprise = f64::from(note.surprise).clamp(0.0, 0.99);
+        // What surprises at the beginning of a file surprises in every file.
+        let trust = if self.learnt.is_some() { 1.0 } else { 0.3 };
+        let by_surprise = trust * f64::from(note.surprise).clamp(0.0, 0.99);
         let quiet: f64 =
             [by_rule, by_level, by_rarity, by_novelty, by_surprise].iter().map(|p| 1.0 - p).product();
         1.0 - quiet

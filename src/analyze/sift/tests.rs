@@ -97,6 +97,45 @@ fn a_success_after_failures_takes_them_over() {
 }
 
 #[test]
+fn sudo_by_the_account_that_was_broken_into_is_told_and_by_others_is_not() {
+    let mut group = Group::new();
+    for second in 0..9 {
+        group.failure(second, "deploy", "192.0.2.9");
+    }
+    let sudo = |user: &str| {
+        format!("Nov 21 10:01:00 vps1 sudo[8]: {user} : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/bash")
+    };
+    assert!(!group.line(5, &sudo("deploy")).hit, "before the login");
+    group
+        .line(10, "Nov 21 10:00:10 vps1 sshd[7]: Accepted password for deploy from 192.0.2.9 port 4000 ssh2");
+    group.state.end_window(Timestamp::from_secs(1_000_060));
+    assert!(!group.line(70, &sudo("ann")).hit);
+    assert!(group.line(71, &sudo("deploy")).urgent);
+    let drafts = group.drafts();
+    assert_eq!(drafts.len(), 1);
+    assert_eq!(drafts[0].title, "sudo on vps1: deploy ran /bin/bash after a suspicious login");
+    group.state.end_window(Timestamp::from_secs(1_000_120));
+    assert!(!group.line(10 + 3_601, &sudo("deploy")).hit, "long after it");
+}
+
+#[test]
+fn only_what_had_failed_here_recovers() {
+    let mut group = Group::new();
+    let started =
+        |unit: &str| format!("Nov 21 10:00:00 vps1 systemd[1]: Started {unit}.service - A service.");
+    assert!(!group.line(0, &started("shop")).hit);
+    group.line(1, "Nov 21 10:00:01 vps1 systemd[1]: shop.service: Failed with result 'exit-code'.");
+    group.line(2, &started("other"));
+    assert_eq!(group.state.take_recoveries(), []);
+    group.line(3, &started("shop"));
+    group.line(4, &started("shop"));
+    let print = group.drafts()[0].fingerprint.clone();
+    assert_eq!(print, "service_failure/unit/vps1/shop");
+    assert_eq!(group.state.take_recoveries(), [(print, Timestamp::from_secs(1_000_004))]);
+    assert_eq!(group.state.take_recoveries(), []);
+}
+
+#[test]
 fn a_login_after_one_typo_is_nothing() {
     let mut group = Group::new();
     group.failure(0, "ann", "192.0.2.9");

@@ -21,9 +21,9 @@ use crate::{
     },
     incident::{self, Correlator},
     model::{
-        Budget, Category, Entry, EvidenceLine, FindingDraft, FindingId, FindingWindow, Labels, Learning,
-        ModelUse, NoteDraft, Origin, PushBatch, Severity, StreamBatch, TemplateId, TenantId, Timestamp,
-        WindowState,
+        Budget, Category, Entry, EvidenceLine, FindingDraft, FindingId, FindingWindow, IncidentId, Labels,
+        Learning, ModelUse, NoteDraft, Origin, PushBatch, Severity, StreamBatch, TemplateId, TenantId,
+        Timestamp, WindowState,
     },
     query::{About, Query},
     runtime::Clock,
@@ -96,6 +96,7 @@ fn empty_server(roles: Roles) -> Server {
     let parts = Parts {
         store: store.clone(),
         query: query.clone(),
+        alert: crate::alert::Handle::default(),
         metrics: metrics.clone(),
         readiness: readiness.clone(),
         stop: CancellationToken::new(),
@@ -650,4 +651,11 @@ async fn events_carry_this_tenants_findings_and_tell_who_returns_to_read_again()
     let second = String::from_utf8(body.next().await.unwrap().unwrap().to_vec()).unwrap();
     assert!(first.contains("event: resync"), "{first}");
     assert!(second.contains("event: finding_created") && second.contains(&id.0), "{second}");
+    let incident =
+        server.json("/api/v1/incidents").await.1["incidents"][0]["id"].as_str().unwrap().to_owned();
+    server.store.announce(Change::Taught);
+    server.store.announce(Change::Incident { tenant: 99, id: IncidentId(incident.clone()) });
+    server.store.announce(Change::Incident { tenant: 1, id: IncidentId(incident.clone()) });
+    let third = String::from_utf8(body.next().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(third.contains("event: incident_created") && third.contains(&incident), "{third}");
 }

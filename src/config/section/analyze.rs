@@ -128,7 +128,7 @@ fn parameter(raw: &RawParameter, settings: &mut parameter::Settings, context: &m
     }
 }
 
-fn sequence(raw: RawSequence, settings: &mut sequence::Settings, context: &mut Context<'_>) {
+fn sequence(raw: &RawSequence, settings: &mut sequence::Settings, context: &mut Context<'_>) {
     put(&mut settings.idle, raw.idle);
     put(&mut settings.max_open, raw.max_open);
     context.positive("analyze.detect.sequence.max_open", settings.max_open as u64);
@@ -148,7 +148,7 @@ fn detect(raw: RawDetect, settings: &mut detect::Settings, context: &mut Context
         context.wrong("analyze.detect.threshold", "must be from 0 to 1", "leave the key out for the default");
     }
     parameter(&raw.parameter, &mut settings.parameter, context);
-    sequence(raw.sequence, &mut settings.sequence, context);
+    sequence(&raw.sequence, &mut settings.sequence, context);
     put(&mut settings.learning, raw.learning);
     put(&mut settings.learning_windows, raw.learning_windows);
     put(&mut settings.settle, raw.settle);

@@ -116,31 +116,43 @@ impl Mailer {
             Ok(transport) => transport,
             Err(why) => return Outcome::broken(why),
         };
+        let (bytes, id) = match render::mail(&self.settings, message, outline, thread, now) {
+            Ok(mail) => mail,
+            Err(why) => return Outcome::refused(why),
+        };
         let mut outcomes = Vec::new();
-        let waiting = self.settings.to.iter().filter(|to| !self.has(message.id, &to.email));
-        for to in waiting {
-            let (bytes, id) = match render::mail(&self.settings, message, outline, thread, now) {
-                Ok(mail) => mail,
-                Err(why) => return Outcome::refused(why),
-            };
-            let outcome = match Envelope::new(Some(self.settings.from.email.clone()), vec![to.email.clone()])
-            {
-                Ok(envelope) => match transport.send_raw(&envelope, &bytes).await {
-                    Ok(response) => {
-                        self.note(message.id, to.email.clone());
-                        let words: Vec<&str> = response.message().collect();
-                        let answer = format!("{} {}", u16::from(response.code()), words.join(" "));
-                        Outcome::delivered(answer.as_bytes(), Some(thread.unwrap_or(&id).to_owned()))
-                    }
-                    Err(error) => {
-                        classify(error.status().map(u16::from), error.is_client(), &error.to_string())
-                    }
-                },
-                Err(error) => Outcome::refused(error.to_string()),
-            };
-            outcomes.push((to.email.to_string(), outcome));
+        for to in self.settings.to.iter().map(|to| &to.email) {
+            if self.has(message.id, to) {
+                continue;
+            }
+            let outcome = self.send_to(to, &transport, &bytes, thread.unwrap_or(&id)).await;
+            if matches!(outcome, Outcome::Delivered(_)) {
+                self.note(message.id, to.clone());
+            }
+            outcomes.push((to.to_string(), outcome));
         }
         together(outcomes)
+    }
+
+    async fn send_to(
+        &self,
+        to: &Address,
+        transport: &AsyncSmtpTransport<Tokio1Executor>,
+        bytes: &[u8],
+        thread: &str,
+    ) -> Outcome {
+        let envelope = match Envelope::new(Some(self.settings.from.email.clone()), vec![to.clone()]) {
+            Ok(envelope) => envelope,
+            Err(error) => return Outcome::refused(error.to_string()),
+        };
+        match transport.send_raw(&envelope, bytes).await {
+            Ok(response) => {
+                let words: Vec<&str> = response.message().collect();
+                let answer = format!("{} {}", u16::from(response.code()), words.join(" "));
+                Outcome::delivered(answer.as_bytes(), Some(thread.to_owned()))
+            }
+            Err(error) => classify(error.status().map(u16::from), error.is_client(), &error.to_string()),
+        }
     }
 
     async fn transport(&self) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {

@@ -70,7 +70,6 @@ fn html_part(message: &Message, outline: &Outline) -> String {
         newline: "<br>\n",
         lines: Lines::Block,
     };
-    // `URL` is what the link's target replaces.
     let inside = joined(&compose(outline, &style));
     let colour = colour(message);
     format!(
@@ -150,6 +149,7 @@ mod tests {
             assert!(is_own && !line.contains('\n'), "{line}");
         }
         let page = html_part(&nasty, &Outline::of(&nasty, None));
+        assert!(page.contains("<a href=\"https://sigyn.example/findings/1\">Open in Sigyn</a>"), "{page}");
         assert!(!page.contains("<b>x</b>") && page.contains("&lt;b&gt;x&lt;/b&gt;") && !page.contains("<at"));
         for message in messages() {
             let page = html_part(&message, &Outline::of(&message, None));

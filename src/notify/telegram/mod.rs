@@ -66,11 +66,9 @@ impl HttpService for Telegram {
     fn learn(&self, response: &Response) {
         if let Some(chat) =
             id(json(response).pointer("/parameters/migrate_to_chat_id").unwrap_or(&Value::Null))
-            && self.moved_to.set(chat).is_ok()
+            && self.moved_to.set(chat.clone()).is_ok()
         {
-            tracing::warn!(
-                "the Telegram group has become a supergroup: set chat_id to the new number it names"
-            );
+            tracing::warn!("the Telegram group has become a supergroup: set chat_id to {chat}");
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn body(letter: &Letter<'_>, chat_id: &str, thread_id: Option<i64>) -
         max: TEXT_MAX,
         // Nothing is looked for in code, names included.
         escape: |role| if matches!(role, Role::Code | Role::Value) { as_is } else { telegram },
-        wrap: |role| if role == Role::Link { (" ", "") } else { ("", "") },
+        wrap: |role| if role == Role::Link { ("→ ", "") } else { ("", "") },
         newline: "\n",
         lines: Lines::Block,
     };
@@ -141,11 +141,11 @@ mod tests {
         Last: 2026-11-21 00:02:00 UTC
         What to do: Block the address.
         Failed password for root from 203.0.113.7 port 4711 ssh2
-         Open in Sigyn
+        → Open in Sigyn
         ");
         assert_eq!(covered(&body, "bold")[0], "[HIGH] SSH brute force from 203.0.113.7");
         assert_eq!(covered(&body, "pre"), ["Failed password for root from 203.0.113.7 port 4711 ssh2"]);
-        assert_eq!(covered(&body, "text_link"), [" Open in Sigyn"]);
+        assert_eq!(covered(&body, "text_link"), ["→ Open in Sigyn"]);
         assert_eq!((&body["chat_id"], &body["message_thread_id"]), (&json!("7"), &json!(3)));
     }
 

@@ -101,7 +101,7 @@ pub(in crate::notify) fn joined(runs: &[Run]) -> String {
 fn link_text(label: &str, url: &str, style: &Style) -> String {
     match (style.wrap)(Role::Link) {
         ("", "") => url.to_owned(),
-        (before, after) => format!("{before}{label}{}", after.replace("URL", url)),
+        (before, after) => format!("{}{label}{}", before.replace("URL", url), after.replace("URL", url)),
     }
 }
 
@@ -225,7 +225,10 @@ mod tests {
         for max in (130..2_000).step_by(11) {
             let text = joined(&compose(&outline, &style(max)));
             assert!(text.len() <= max, "{} > {max}", text.len());
-            assert!(text.contains("<b>") && text.ends_with("</a>"), "{max}: {text}");
+            assert!(
+                text.contains("<b>") && text.ends_with("<a href='https://s.example/f/1'>Open in Sigyn</a>"),
+                "{max}: {text}"
+            );
             assert_eq!(text.matches("<pre>").count(), text.matches("</pre>").count());
             let words =
                 text.replace("<b>", "").replace("</b>", "").replace("<pre>", "").replace("</pre>", "");

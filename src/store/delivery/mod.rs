@@ -100,7 +100,8 @@ pub fn insert(tx: &Transaction<'_>, new: &New, now: Timestamp) -> Result<bool, S
 
 /// Brings a delivery of which nothing was sent up to date; false when it is too late for that.
 pub fn refresh(tx: &Transaction<'_>, id: &str, new: &New, now: Timestamp) -> Result<bool, StoreError> {
-    const SQL: &str = "UPDATE delivery SET revision = ?2, severity = ?3, reopened = ?4, count = ?5, next_ns = ?6,
+    const SQL: &str =
+        "UPDATE delivery SET revision = ?2, severity = ?3, reopened = ?4, count = ?5, next_ns = ?6,
             updated_ns = ?7, doc = ?8 WHERE id = ?1 AND state = 'queued' AND attempts = 0";
     let written = tx.prepare_cached(SQL)?.execute(rusqlite::params![
         id,
@@ -129,7 +130,8 @@ pub fn last_told(
     channel: &str,
 ) -> Result<Option<Told>, StoreError> {
     // Searches the unique index.
-    const SQL: &str = "SELECT id, reason, severity, reopened, count, state = 'queued' AND attempts = 0, next_ns,
+    const SQL: &str =
+        "SELECT id, reason, severity, reopened, count, state = 'queued' AND attempts = 0, next_ns,
             updated_ns FROM delivery WHERE incident_id = ?1 AND channel = ?2 AND state <> 'withdrawn'
         ORDER BY revision DESC, id DESC LIMIT 1";
     let mut statement = conn.prepare_cached(SQL)?;

@@ -93,12 +93,7 @@ pub fn count_waiting(conn: &Connection, channel: &str) -> Result<u64, StoreError
 }
 
 /// Marks a delivery as being sent until `until`; false when it is not to be sent any more.
-pub fn lease(
-    tx: &Transaction<'_>,
-    id: &str,
-    until: Timestamp,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
+pub fn lease(tx: &Transaction<'_>, id: &str, until: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
     const SQL: &str = "UPDATE delivery SET state = 'sending', next_ns = ?2, updated_ns = ?3
         WHERE id = ?1 AND state IN ('queued', 'sending')";
     Ok(tx.prepare_cached(SQL)?.execute((id, until.as_nanos(), now.as_nanos()))? > 0)

@@ -15,9 +15,8 @@ const PASSWORD: &str = "smtppassword0123456789";
 
 /// Arguments: mode, folder with certificates and for mails. Prints the port. Some addresses are refused or greylisted.
 const SERVER: &str = r#"
-import ssl, sys, time
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult
+import asyncio, ssl, sys
+from aiosmtpd.smtp import SMTP, AuthResult
 mode, folder = sys.argv[1:]
 class Handler:
     count = 0
@@ -33,22 +32,25 @@ class Handler:
             file.write(envelope.content)
         return "250 2.0.0 queued as 4711"
 def login(server, session, envelope, mechanism, data):
-    return AuthResult(success=data.login == b"sigyn" and data.password == b"PASSWORD")
+    return AuthResult(success=data.login == b"sigyn" and data.password == b"PASSWORD", handled=False)
 context = None
 if mode != "none":
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
-options = {"hostname": "127.0.0.1", "port": 0}
-if mode == "implicit":
-    options.update(ssl_context=context, authenticator=login, auth_required=True, auth_require_tls=False)
+options = {"hostname": "mail.test"}
+if mode != "none":
+    options.update(authenticator=login, auth_required=True)
 if mode == "starttls":
-    options.update(tls_context=context, require_starttls=True, authenticator=login, auth_required=True)
-class Free(Controller):
-    def _trigger_server(self): pass
-controller = Free(Handler(), **options)
-controller.start()
-print(controller.server.sockets[0].getsockname()[1], flush=True)
-time.sleep(120)
+    options.update(tls_context=context, require_starttls=True)
+if mode == "implicit":
+    options.update(auth_require_tls=False)
+async def serve():
+    make = lambda: SMTP(Handler(), **options)
+    tls = context if mode == "implicit" else None
+    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0, ssl=tls)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.sleep(120)
+asyncio.run(serve())
 "#;
 
 struct Server {
@@ -66,7 +68,7 @@ impl Server {
         fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
         let mut command = Command::new(python);
         command.args(["-c", &SERVER.replace("PASSWORD", PASSWORD), mode]).arg(folder.path());
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         Server { child, port: line.trim().parse().expect("the mail server says its port"), folder }

@@ -1,5 +1,6 @@
 //! Channels over the wire: the real binary sends test messages to services that hold it to their documents.
 
+mod alertmanager;
 mod mail;
 mod signed;
 mod strict;
@@ -239,7 +240,7 @@ fn message(kind: Kind, title: &str) -> Message {
         title: redacted(title),
         summary: redacted(&HOSTILE.repeat(30)),
         recommendation: redacted(HOSTILE),
-        evidence: vec![redacted(&HOSTILE.repeat(3_000)); 7],
+        evidence: vec![redacted(&HOSTILE.repeat(200)); 7],
         hosts: vec![redacted(HOSTILE); 30],
         users: vec![redacted(HOSTILE); 30],
         link: Link::parse("https://sigyn.example/findings/7?a=1&b=2"),
@@ -326,7 +327,7 @@ fn every_kind_of_message_is_taken_by_every_service() {
     let kinds = [Kind::First, Kind::Worse, Kind::More, Kind::Repeat, Kind::Resolved, Kind::Test];
     let mut messages: Vec<Message> = kinds.map(|kind| message(kind, HOSTILE)).to_vec();
     messages.push(digest);
-    messages.push(Message { language: Language::Zh, ..message(Kind::First, &"严重".repeat(500_000)) });
+    messages.push(Message { language: Language::Zh, ..message(Kind::First, &"严重".repeat(180_000)) });
     for channel in &channels {
         for message in &messages {
             let outcome = send(channel, message, None);

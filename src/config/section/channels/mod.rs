@@ -4,7 +4,10 @@
 mod environment;
 mod service;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -106,10 +109,11 @@ fn channel(mut raw: Raw, key: &str, context: &mut Context<'_>) -> Option<Setting
     let name = raw.name.take().filter(|name| !name.trim().is_empty()).unwrap_or_else(|| (*kind).to_owned());
     let language = raw.language.take().and_then(|name| language(&name, key, context));
     let template = raw.template.take().and_then(|text| template(&text, &format!("{key}.template"), context));
-    let common = (raw.timeout, raw.burst, raw.per_minute, raw.ca_file.take(), raw.proxy.take());
+    let (ca_file, proxy) = (raw.ca_file.take(), raw.proxy.take());
+    let (timeout, burst, per_minute) = (raw.timeout, raw.burst, raw.per_minute);
+    transport(ca_file.as_deref(), proxy.as_deref().filter(|_| *kind == "email"), key, context);
     let service = service::service(kind, raw, key, context)?;
     let mut settings = Settings { language, template, ..Settings::new(name, service) };
-    let (timeout, burst, per_minute, ca_file, proxy) = common;
     put(&mut settings.timeout, timeout);
     (settings.ca_file, settings.proxy) = (ca_file, proxy);
     if burst.is_some() || per_minute.is_some() {
@@ -134,6 +138,19 @@ fn foreign_keys(key: &str, kind: &str, own: &[&str], context: &mut Context<'_>) 
             let all: Vec<&str> = own.iter().chain(&COMMON).copied().collect();
             context.wrong(&written, format!("is no key of {kind}"), format!("it takes: {}", all.join(", ")));
         }
+    }
+}
+
+fn transport(ca_file: Option<&Path>, proxy_of_mail: Option<&str>, key: &str, context: &mut Context<'_>) {
+    if let Some(path) = ca_file
+        && let Err(error) = std::fs::File::open(path)
+    {
+        let problem = format!("cannot read {}: {error}", path.display());
+        context.wrong(&format!("{key}.ca_file"), problem, "check path and rights");
+    }
+    if proxy_of_mail.is_some() {
+        let mend = "leave it out, or name a relay as server";
+        context.wrong(&format!("{key}.proxy"), "mail goes through no proxy", mend);
     }
 }
 

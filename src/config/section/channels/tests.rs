@@ -124,6 +124,14 @@ fn every_mistake_names_its_key_and_the_mend() {
         "channels[0].per_minute: must not be 0; leave the key out for the default",
     );
     check(
+        "channels: [{type: email, server: m, to: [a@b.example], proxy: 'http://p'}]",
+        "channels[0].proxy: mail goes through no proxy; leave it out, or name a relay as server",
+    );
+    check(
+        "channels: [{type: slack, url: 'http://h', ca_file: /nowhere}]",
+        "channels[0].ca_file: cannot read /nowhere: No such file or directory (os error 2); check path and rights",
+    );
+    check(
         "channels: [{type: slack, url: 'http://h', language: tlh}]",
         "channels[0].language: unknown language 'tlh'; write en or zh",
     );
