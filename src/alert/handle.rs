@@ -59,7 +59,8 @@ struct Shared {
 }
 
 impl Handle {
-    pub(super) fn new(channels: &[Channel]) -> Self {
+    /// Of these channels; nothing is sent before their senders run.
+    pub fn new(channels: &[Channel]) -> Self {
         let state = |channel: &Channel| ChannelState {
             name: channel.name().to_owned(),
             kind: channel.kind(),

@@ -109,9 +109,10 @@ fn told(reason: AlertReason, is_waiting: bool) -> Told {
 }
 
 #[track_caller]
-fn decides(change: impl FnOnce(&mut Incident), told: Option<Told>, expected: Step) {
+fn decides(change: impl FnOnce(&mut Incident), sent: Option<(AlertReason, bool)>, expected: Step) {
     let mut incident = plain(Severity::Medium);
     change(&mut incident);
+    let told = sent.map(|(reason, is_waiting)| told(reason, is_waiting));
     let route = Route { repeat: HOUR, ..Route::default() };
     let now = START.plus(Duration::from_secs(10));
     assert_eq!(decide(&incident, told.as_ref(), Some(&route), (Duration::from_secs(30), now)), expected);
@@ -136,43 +137,43 @@ fn what_is_muted_or_false_or_part_of_another_is_not_told_and_taken_back() {
     ];
     for silence in silences {
         decides(silence, None, Step::Nothing);
-        decides(silence, Some(told(AlertReason::First, true)), Step::Withdraw);
-        decides(silence, Some(told(AlertReason::First, false)), Step::Nothing);
+        decides(silence, Some((AlertReason::First, true)), Step::Withdraw);
+        decides(silence, Some((AlertReason::First, false)), Step::Nothing);
     }
 }
 
 #[test]
 fn what_has_not_been_sent_is_brought_up_to_date_and_hurries_when_it_becomes_urgent() {
     let at = |secs| Step::Refresh(START.plus(Duration::from_secs(secs)));
-    decides(|incident| incident.count = 11, Some(told(AlertReason::First, true)), at(30));
-    decides(|incident| incident.severity = Severity::High, Some(told(AlertReason::First, true)), at(10));
+    decides(|incident| incident.count = 11, Some((AlertReason::First, true)), at(30));
+    decides(|incident| incident.severity = Severity::High, Some((AlertReason::First, true)), at(10));
 }
 
 #[test]
 fn worse_back_and_over_are_told_at_once() {
-    let sent = || Some(told(AlertReason::First, false));
+    let sent = || Some((AlertReason::First, false));
     decides(|incident| incident.severity = Severity::High, sent(), tells(AlertReason::Worse, 10));
     decides(|incident| incident.reopened = 1, sent(), tells(AlertReason::Reopened, 10));
     decides(|incident| incident.status = FindingStatus::Resolved, sent(), tells(AlertReason::Resolved, 10));
-    let over = || Some(told(AlertReason::Resolved, false));
+    let over = || Some((AlertReason::Resolved, false));
     decides(|incident| incident.status = FindingStatus::Resolved, over(), Step::Nothing);
     decides(|_| {}, over(), tells(AlertReason::Reopened, 10));
 }
 
 #[test]
 fn what_goes_on_is_told_again_after_the_repeat_time_unless_acknowledged() {
-    let sent = || Some(told(AlertReason::First, false));
+    let sent = || Some((AlertReason::First, false));
     decides(|incident| incident.count = 11, sent(), tells(AlertReason::More, 3_600));
     decides(|_| {}, sent(), Step::Nothing);
     let acknowledged = |incident: &mut Incident| {
         (incident.count, incident.status) = (11, FindingStatus::Acknowledged);
     };
     decides(acknowledged, sent(), Step::Nothing);
-    decides(acknowledged, Some(told(AlertReason::More, true)), Step::Withdraw);
+    decides(acknowledged, Some((AlertReason::More, true)), Step::Withdraw);
     let over = |incident: &mut Incident| incident.status = FindingStatus::Resolved;
     let replaced =
         Step::Tell { reason: AlertReason::Resolved, at: START.plus(Duration::from_secs(10)), replaces: true };
-    decides(over, Some(told(AlertReason::More, true)), replaced);
+    decides(over, Some((AlertReason::More, true)), replaced);
 }
 
 #[test]

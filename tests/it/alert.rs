@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, FakeService, TestServer, send, wait_for};
+use crate::harness::{Answer, FakeService, TestServer, fake::Recorded, send, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const ATTACKER: &str = "203.0.113.5";
@@ -30,7 +30,7 @@ fn brute_force(server: &TestServer) {
 
 /// The messages the service got, in order.
 fn told(hook: &FakeService) -> Vec<Value> {
-    hook.requests().iter().map(|request| request.json()).collect()
+    hook.requests().iter().map(Recorded::json).collect()
 }
 
 fn ids(hook: &FakeService) -> Vec<String> {
