@@ -161,7 +161,7 @@ mod tests {
     use crate::{
         analyze::{line::Line, window::Seen},
         model::{Category, Labels, LineRef, Timestamp},
-        wire::envelope::Envelope,
+        wire::{envelope::Envelope, level::Level},
     };
 
     fn window(lines: &[(u64, &str, Option<Severity>)]) -> OpenWindow {
@@ -174,6 +174,7 @@ mod tests {
                 labels: &labels,
                 host: "vps1",
                 timestamp: Timestamp::from_secs(i64::from(at)),
+                level: Level::Unknown,
                 raw: raw.as_bytes(),
                 envelope: &envelope,
                 template: Some(TemplateId(*template)),

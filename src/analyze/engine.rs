@@ -31,7 +31,10 @@ use crate::{
         memory::{MemoryRow, StoredRow},
         position, template,
     },
-    wire::envelope::{self, Envelope},
+    wire::{
+        envelope::{self, Envelope},
+        level::Level,
+    },
 };
 
 /// A line as it was received.
@@ -43,6 +46,8 @@ pub struct Received<'a> {
     pub timestamp: Timestamp,
     /// Its bytes.
     pub line: &'a [u8],
+    /// How serious the metadata sent along with it says it is.
+    pub level: Level,
 }
 
 /// What an earlier run left; empty for a fresh start.
@@ -439,6 +444,7 @@ impl Reader<'_> {
             labels: &self.context.labels,
             host: host(&self.context.group.1, &envelope),
             timestamp: received.timestamp,
+            level: received.level,
             raw: received.line,
             envelope: &envelope,
             template: Some(template),

@@ -96,7 +96,9 @@ fn finding(mut evidence: Vec<Evidence>, closing: &Closing<'_>) -> Option<Finding
     let lead = evidence.first()?;
     let detectors: BTreeSet<&str> = evidence.iter().map(|e| e.detector).collect();
     let lines = quotes(&evidence, closing);
-    let is_bad = lines.iter().any(|line| level(line) >= Level::Error);
+    let stated = |e: &Evidence| e.template.and_then(|id| closing.window.templates.get(&id));
+    let is_bad = lines.iter().any(|line| level(line) >= Level::Error)
+        || evidence.iter().filter_map(stated).any(|stat| stat.level >= Level::Error);
     // A host that stopped says nothing bad any more.
     let is_host_down = [THIS_HOST, EVERYTHING].contains(&lead.subject.as_str());
     let severity = match score >= SURE && (is_bad || is_host_down || detectors.len() > 1) {

@@ -2,7 +2,7 @@
 
 use crate::{
     model::{Labels, LineRef, TemplateId, Timestamp},
-    wire::envelope::Envelope,
+    wire::{envelope::Envelope, level::Level},
 };
 
 /// A line with everything the engines want to know of it, borrowed from its block.
@@ -16,6 +16,8 @@ pub struct Line<'a> {
     pub host: &'a str,
     /// The sender's time.
     pub timestamp: Timestamp,
+    /// How serious the metadata sent along with it says it is.
+    pub level: Level,
     /// The line as received.
     pub raw: &'a [u8],
     /// The line without its wrappers.

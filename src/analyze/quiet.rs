@@ -137,6 +137,7 @@ mod tests {
         },
         model::{Labels, LineRef},
         rules,
+        wire::level::Level,
     };
 
     /// Hosts that write a line a minute, and the clock.
@@ -166,8 +167,12 @@ mod tests {
                 for (index, host) in (0..).zip(hosts) {
                     let context = self.engine.context(1, Labels::from_pairs([("host", *host)]).unwrap());
                     let at = LineRef { block: self.seq, index };
-                    let line =
-                        Received { at, timestamp: self.now, line: b"session opened for the usual user" };
+                    let line = Received {
+                        at,
+                        timestamp: self.now,
+                        line: b"session opened for the usual user",
+                        level: Level::Unknown,
+                    };
                     self.engine.take(&context, (self.seq, self.now), [line], &mut ());
                 }
                 told.extend(
@@ -240,6 +245,7 @@ mod tests {
                 at: LineRef { block: seq, index },
                 timestamp: now.minus(Duration::from_secs(back * u64::from(index))),
                 line: b"session opened for the usual user",
+                level: Level::Unknown,
             });
             hosts.engine.take(&context, (seq, now), lines, &mut ());
             hosts.minutes(2, &["a"])

@@ -32,6 +32,7 @@ use crate::{
         position, template,
     },
     telemetry::AnalyzeMetrics,
+    wire::level,
 };
 
 /// Plain bytes of blocks taken per step: bounds memory and the time until due windows are looked at.
@@ -279,7 +280,8 @@ impl Analyzer {
 }
 
 fn received<'a>(entry: &BlockEntry<'a>) -> Received<'a> {
-    Received { at: entry.at, timestamp: entry.timestamp, line: entry.line }
+    let level = level::of_metadata(entry.metadata());
+    Received { at: entry.at, timestamp: entry.timestamp, line: entry.line, level }
 }
 
 /// Runs the analysis until told to stop. Storage trouble is waited out; open windows are read again after a restart.

@@ -30,6 +30,7 @@ use crate::{
     runtime::Clock,
     store::{self, Archive, Store, Sweep},
     telemetry::Metrics,
+    wire::level,
 };
 
 /// What `replay` takes.
@@ -190,7 +191,12 @@ impl Past<'_> {
                 let at = contexts.binary_search_by_key(&line.stream, |(id, _)| *id);
                 let Some((_, context)) = at.ok().and_then(|at| contexts.get(at)) else { continue };
                 place.line += 1;
-                let received = Received { at: place.into(), timestamp: line.timestamp, line: &line.line };
+                let received = Received {
+                    at: place.into(),
+                    timestamp: line.timestamp,
+                    line: &line.line,
+                    level: level::of_metadata(line.metadata.iter().map(|(name, value)| (&**name, &**value))),
+                };
                 self.review.line(context, received, line.timestamp, &mut ())?;
                 self.progress.line();
             }

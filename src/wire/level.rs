@@ -69,6 +69,19 @@ impl Level {
     }
 }
 
+/// What the metadata of an entry says; nothing to do where an entry has none, as most have.
+pub fn of_metadata<'a>(metadata: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Level {
+    from_pairs(metadata).unwrap_or_default()
+}
+
+/// Finds the level of one entry of whose metadata only the level is left.
+pub fn with_stated(labels: &Labels, stated: Level, line: &[u8]) -> Level {
+    match stated {
+        Level::Unknown => detect(labels, std::iter::empty(), line),
+        stated => from_labels(labels).unwrap_or(stated),
+    }
+}
+
 /// Finds the level of one entry.
 pub fn detect<'a>(
     labels: &Labels,
@@ -233,6 +246,11 @@ mod tests {
         let metadata = [(b"severity_text".as_slice(), b"ERROR".as_slice())];
         assert_eq!(detect(&labels, metadata, b"DEBUG x"), Level::Warn);
         assert_eq!(detect(&Labels::default(), metadata, b"DEBUG x"), Level::Error);
+        let stated = of_metadata(metadata);
+        assert_eq!((of_metadata([]), stated), (Level::Unknown, Level::Error));
+        assert_eq!(with_stated(&labels, stated, b"DEBUG x"), Level::Warn);
+        assert_eq!(with_stated(&Labels::default(), stated, b"DEBUG x"), Level::Error);
+        assert_eq!(with_stated(&Labels::default(), Level::Unknown, b"DEBUG x"), Level::Debug);
         let number = [(b"severity_number".as_slice(), b"21".as_slice())];
         assert_eq!(detect(&Labels::default(), number, b""), Level::Fatal);
     }

@@ -57,6 +57,7 @@ fn every_incident_of_the_day_is_told_with_its_lines_and_nothing_else_is() {
             "failed logins from 203.0.113.77",
             "sshd[41990]: Accepted password for deploy from 203.0.113.77 port 51990 ssh2",
         ),
+        ("bastion-1  privilege escalation", "deploy ran", "sudo:   deploy : TTY="),
         ("app-1  crash", "app-1:", "Exception in thread"),
         ("app-2  app error", "unhandled application error", "Traceback (most recent call last):"),
         ("db-1  oom", "out of memory, the kernel killed postgres", "db-1 kernel: "),

@@ -39,8 +39,11 @@ impl Learning {
             return false;
         }
         state.windows += 1;
-        state.observed_seconds += closed.since(state.seen_at).min(MAX_GAP).as_secs();
-        state.seen_at = closed;
+        // What is less than a second is left for the next window: they may be that short.
+        let gap = closed.since(state.seen_at);
+        state.observed_seconds += gap.min(MAX_GAP).as_secs();
+        state.seen_at =
+            if gap < MAX_GAP { state.seen_at.plus(Duration::from_secs(gap.as_secs())) } else { closed };
         let missing = settings.learning.saturating_sub(Duration::from_secs(state.observed_seconds));
         state.ready_at = closed.plus(missing);
         state.is_learning = !missing.is_zero() || state.windows < settings.learning_windows;
@@ -163,6 +166,17 @@ mod tests {
         after.restore(rows[0].state.as_ref().unwrap());
         assert_eq!(minutes(&mut after, 70..200), minutes(&mut before, 70..200));
         assert_eq!(after, before);
+    }
+
+    #[test]
+    fn windows_shorter_than_a_second_add_up() {
+        let (mut learning, mut now) = (Learning::default(), at(0));
+        for _ in 0..100 {
+            let next = now.plus(Duration::from_millis(700));
+            learning.close(&settings(), now, next);
+            now = next;
+        }
+        assert_eq!(learning.state.as_ref().unwrap().observed_seconds, 70);
     }
 
     #[test]

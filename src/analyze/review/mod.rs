@@ -267,6 +267,7 @@ mod tests {
     use prometheus::Registry;
 
     use super::*;
+    use crate::wire::level::Level;
     use crate::{
         model::Category,
         rules,
@@ -300,7 +301,12 @@ mod tests {
                 review.judge().unwrap();
             }
             let place = Place { file: 3, line: number as u64 + 1 };
-            let received = Received { at: place.into(), timestamp: at(*secs), line: line.as_bytes() };
+            let received = Received {
+                at: place.into(),
+                timestamp: at(*secs),
+                level: Level::Unknown,
+                line: line.as_bytes(),
+            };
             review.line(&context, received, at(*secs), &mut ()).unwrap();
         }
         review.end().unwrap();

@@ -3,7 +3,7 @@ use crate::{
     analyze::line::Line,
     model::{Category, FindingDraft, LineRef, Timestamp},
     rules,
-    wire::envelope,
+    wire::{envelope, level::Level},
 };
 
 /// A group that is fed lines, a second number beside each.
@@ -27,6 +27,7 @@ impl Group {
             labels: &labels,
             host: "vps1",
             timestamp: Timestamp::from_secs(1_000_000 + second),
+            level: Level::Unknown,
             raw: text.as_bytes(),
             envelope: &envelope,
             template: None,

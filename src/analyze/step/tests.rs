@@ -37,6 +37,11 @@ fn ordinary(host: &str, count: usize) -> Push<'_> {
 }
 
 fn send(store: &TestStore, hash: u128, push: &Push<'_>) {
+    send_with(store, hash, push, &[]);
+}
+
+fn send_with(store: &TestStore, hash: u128, push: &Push<'_>, metadata: &[(&'static str, &'static str)]) {
+    let metadata: Vec<_> = metadata.iter().map(|(n, v)| (Bytes::from(*n), Bytes::from(*v))).collect();
     let tenant = TenantId::single();
     let labels = Labels::from_pairs([("host", push.host), ("job", "auth")]).unwrap();
     let now = store.clock.now();
@@ -48,7 +53,7 @@ fn send(store: &TestStore, hash: u128, push: &Push<'_>) {
         .map(|(line, n)| Entry {
             timestamp: now.plus(Duration::from_millis(n)),
             line: Bytes::from(line.clone()),
-            metadata: Vec::new(),
+            metadata: metadata.clone(),
         })
         .collect();
     let batch = PushBatch {
@@ -101,6 +106,21 @@ fn quiet_lines_make_a_quiet_window_and_move_the_position() {
     assert_eq!((window.state, window.lines, window.group.as_str()), (WindowState::Quiet, 50, "vps1"));
     assert!(findings(&store).is_empty());
     assert_eq!(position(&store), 1);
+}
+
+#[test]
+fn the_level_of_a_lines_metadata_counts_as_if_the_line_said_it() {
+    let store = testing::store();
+    let mut analyzer = analyzer(&store, |settings| settings.ask_model = true);
+    send(&store, 1, &ordinary("vps1", 3));
+    send_with(&store, 2, &ordinary("vps2", 3), &[("trace_id", "7"), ("severity_text", "ERROR")]);
+    run_until_idle(&mut analyzer);
+    store.clock.advance(Duration::from_secs(61));
+    run_until_idle(&mut analyzer);
+    let mut states: Vec<_> = windows(&store).into_iter().map(|w| (w.group, w.state)).collect();
+    states.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected = [("vps1".to_owned(), WindowState::Quiet), ("vps2".to_owned(), WindowState::Pending)];
+    assert_eq!(states, expected);
 }
 
 #[test]

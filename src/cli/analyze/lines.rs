@@ -87,7 +87,7 @@ impl Watch for Record {
             Kept::Lines { spool, scores, census, .. } => {
                 census.count(noted.template);
                 let level = match scores {
-                    true => level::detect(noted.line.labels, std::iter::empty(), noted.line.raw),
+                    true => level::with_stated(noted.line.labels, noted.line.level, noted.line.raw),
                     false => Level::Unknown,
                 };
                 let file = Place::from(noted.line.at).file;

@@ -29,6 +29,7 @@ use crate::{
     runtime::Clock,
     store::{self, Store},
     telemetry::Metrics,
+    wire::level::Level,
 };
 
 /// Everything a run needs.
@@ -161,8 +162,12 @@ impl Feed<'_> {
             let name = usize::try_from(number).ok().and_then(|at| self.names.get(at));
             let name = name.map(String::as_str).filter(|name| *name != "-").unwrap_or_default();
             let context = self.hosts.context((number, name), taken.line, &mut self.review);
-            let received =
-                Received { at: taken.place.into(), timestamp: taken.moment.written, line: taken.line };
+            let received = Received {
+                at: taken.place.into(),
+                timestamp: taken.moment.written,
+                line: taken.line,
+                level: Level::Unknown,
+            };
             self.review.line(&context, received, taken.moment.clock, &mut self.record)?;
             self.record.check()?;
             progress.line();

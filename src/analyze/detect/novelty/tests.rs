@@ -9,7 +9,7 @@ use crate::{
         window::{OpenWindow, Seen},
     },
     model::{Labels, LineRef},
-    wire::envelope::Envelope,
+    wire::{envelope::Envelope, level::Level},
 };
 
 fn at(minute: i64) -> Timestamp {
@@ -25,9 +25,17 @@ fn window(minute: i64, lines: &[(u64, &str)]) -> OpenWindow {
         let at = LineRef { block: 1, index: u32::try_from(*template).unwrap() };
         let (host, template) = ("vps1", TemplateId(*template));
         let timestamp = window.opened;
-        let raw = text.as_bytes();
-        let line =
-            Line { at, labels: &labels, host, timestamp, raw, envelope: &envelope, template: Some(template) };
+        let (level, raw) = (Level::Unknown, text.as_bytes());
+        let line = Line {
+            at,
+            labels: &labels,
+            host,
+            timestamp,
+            level,
+            raw,
+            envelope: &envelope,
+            template: Some(template),
+        };
         let is_new = template.0 >= 100;
         let seen = Seen { template, is_new, known_before: 9, severity: None, hit: false, values: &[] };
         window.add(&line, &seen);
@@ -113,6 +121,7 @@ fn late_and_merged_templates_are_not_new() {
         labels: &labels,
         host: "vps1",
         timestamp: at(-600_000),
+        level: Level::Unknown,
         raw: b"fatal: old",
         envelope: &envelope,
         template: Some(TemplateId(100)),

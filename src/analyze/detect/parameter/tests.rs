@@ -46,6 +46,7 @@ impl Host {
             labels: &self.labels,
             host: "vps1",
             timestamp,
+            level: Level::Unknown,
             raw: text.as_bytes(),
             envelope: &envelope,
             template: Some(seen.template),

@@ -10,7 +10,7 @@ use crate::{
     },
     model::{Labels, LineRef},
     store::memory::MemoryRow,
-    wire::envelope,
+    wire::{envelope, level::Level},
 };
 
 /// A miner and sessions, fed with texts.
@@ -37,6 +37,7 @@ impl Bench {
             labels: &labels,
             host: "vps1",
             timestamp: at,
+            level: Level::Unknown,
             raw: raw.as_bytes(),
             envelope: &envelope,
             template: Some(observation.template),

@@ -52,6 +52,7 @@ impl Host {
                 labels: &labels,
                 host: "vps1",
                 timestamp: opened,
+                level: Level::Unknown,
                 raw: raw.as_bytes(),
                 envelope: &envelope,
                 template: Some(template),
