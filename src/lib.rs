@@ -18,6 +18,7 @@ pub mod llm;
 pub mod notify;
 pub mod store;
 // Floor 4: engines.
+pub mod alert;
 pub mod analyze;
 pub mod forward;
 pub mod incident;

@@ -62,6 +62,18 @@ impl Place for (Timestamp, IncidentId) {
     }
 }
 
+impl Place for (Timestamp, String) {
+    const LIST: &'static str = "deliveries";
+
+    fn halves(&self) -> (i64, String) {
+        (self.0.as_nanos(), self.1.clone())
+    }
+
+    fn from_halves(number: i64, id: &str) -> Option<Self> {
+        Some((Timestamp::from_nanos(number), id.to_owned()))
+    }
+}
+
 impl Place for (u64, TemplateId) {
     const LIST: &'static str = "templates";
 

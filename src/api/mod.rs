@@ -32,7 +32,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::{caller::Reader, routes::Routes};
 pub use self::{error::ApiError, events::MAX_LISTENERS, ready::Readiness};
-use crate::{query::Query, store::Store, telemetry::Metrics};
+use crate::{alert, query::Query, store::Store, telemetry::Metrics};
 
 /// What the door is made of.
 pub struct Parts {
@@ -40,6 +40,8 @@ pub struct Parts {
     pub store: Store,
     /// The reading engine.
     pub query: Query,
+    /// The engine that tells people.
+    pub alert: alert::Handle,
     /// Every metric.
     pub metrics: Metrics,
     /// Whether the server is up.
@@ -57,6 +59,7 @@ pub struct Parts {
 struct Api {
     store: Store,
     query: Query,
+    alert: alert::Handle,
     metrics: Metrics,
     stop: CancellationToken,
     listeners: Arc<Semaphore>,
@@ -76,6 +79,7 @@ pub fn router(parts: Parts, authenticate: impl FnOnce(Router) -> Router) -> Rout
     let api = Api {
         store: parts.store,
         query: parts.query,
+        alert: parts.alert,
         metrics: parts.metrics,
         stop: parts.stop,
         listeners: Arc::new(Semaphore::new(MAX_LISTENERS)),

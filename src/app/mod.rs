@@ -6,6 +6,7 @@
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
+    alert::{self, Alerts},
     analyze::{
         explain::Explainer,
         knowledge::Librarian,
@@ -100,6 +101,8 @@ impl App {
         workshop.start_librarian();
         let model = workshop.start_explainer().await?;
         workshop.start_analysis(Sifter::new(rules)).await?;
+        // Before the correlation: what it finds from now on is told.
+        let alert = workshop.start_alerts().await?;
         workshop.start_correlation();
         workshop.start_forward().await?;
 
@@ -117,6 +120,7 @@ impl App {
         let parts = api::Parts {
             store: store.clone(),
             query: query.clone(),
+            alert,
             metrics: metrics.clone(),
             readiness: readiness.clone(),
             stop: doors.stop_token(),
@@ -246,6 +250,22 @@ impl Workshop<'_> {
             self.metrics.incident.clone(),
         );
         self.engines.spawn("incident", correlator.run(self.engines.stop_token()));
+    }
+
+    /// The engine that tells people, where there is a channel to tell them over.
+    async fn start_alerts(&self) -> Result<alert::Handle, AppError> {
+        let channels = self.settings.channels.clone();
+        if channels.is_empty() {
+            alert::forget(self.store, self.clock.now()).await?;
+            return Ok(alert::Handle::default());
+        }
+        let settings = self.settings.alert.clone();
+        let alerts = Alerts::new(self.store, settings, channels, self.clock, &self.metrics.alert).await?;
+        self.engines.spawn("alert", alerts.follower.run(self.engines.stop_token()));
+        for sender in alerts.senders {
+            self.engines.spawn("channel", sender.run(self.engines.stop_token()));
+        }
+        Ok(alerts.handle)
     }
 
     async fn start_forward(&self) -> Result<(), AppError> {

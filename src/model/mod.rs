@@ -3,6 +3,7 @@
 mod batch;
 mod budget;
 mod category;
+mod delivery;
 mod finding;
 mod incident;
 mod labels;
@@ -19,6 +20,7 @@ mod window;
 pub use batch::{Entry, Metadata, PushBatch, StreamBatch};
 pub use budget::Budget;
 pub use category::Category;
+pub use delivery::{AlertReason, Delivery, DeliveryState};
 pub use finding::{EvidenceLine, Finding, FindingDraft, FindingId, FindingStatus, FindingWindow, Origin};
 pub use incident::{AuditEntry, Incident, IncidentId, Role, TimelineEntry};
 pub use labels::{DuplicateLabel, LabelPairs, Labels};

@@ -4,6 +4,7 @@
 //! than its limit.
 
 mod context;
+mod deliveries;
 mod detectors;
 mod entries;
 mod findings;

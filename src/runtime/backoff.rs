@@ -19,6 +19,13 @@ impl Backoff {
         Backoff { first, ceiling, tries: 0 }
     }
 
+    /// Goes on after so many failed tries.
+    #[must_use]
+    pub fn after(mut self, tries: u32) -> Self {
+        self.tries = tries;
+        self
+    }
+
     /// Counts a failed try and says how long to wait before the next.
     pub fn next_wait(&mut self) -> Duration {
         let doubled = self.first.saturating_mul(2_u32.saturating_pow(self.tries.min(30))).min(self.ceiling);

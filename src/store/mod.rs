@@ -7,6 +7,7 @@
 pub mod alias;
 pub mod block;
 pub mod census;
+pub mod delivery;
 pub mod feedback;
 pub mod finding;
 pub mod incident;

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004_context.sql"),
     include_str!("../../migrations/0005_analysis_bounds.sql"),
     include_str!("../../migrations/0006_incident.sql"),
+    include_str!("../../migrations/0007_alert.sql"),
 ];
 
 /// Fixed when the file is made. Pushes are a few KB to a few hundred KB, so pages larger than SQLite's 4096 save work.

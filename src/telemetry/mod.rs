@@ -1,5 +1,6 @@
 //! Sigyn's own metrics and logging. All metric names live here, one file per room that reports.
 
+mod alert;
 mod analyze;
 mod forward;
 mod http;
@@ -8,6 +9,7 @@ mod ingest;
 mod llm;
 mod store;
 
+pub use alert::AlertMetrics;
 pub use analyze::AnalyzeMetrics;
 pub use forward::ForwardMetrics;
 pub use http::HttpMetrics;
@@ -32,6 +34,8 @@ pub struct Metrics {
     pub analyze: AnalyzeMetrics,
     /// Incidents.
     pub incident: IncidentMetrics,
+    /// Messages to people.
+    pub alert: AlertMetrics,
     /// Model calls.
     pub llm: LlmMetrics,
     /// Forwarding to a Loki.
@@ -48,6 +52,7 @@ impl Metrics {
             store: StoreMetrics::register(&registry)?,
             analyze: AnalyzeMetrics::register(&registry)?,
             incident: IncidentMetrics::register(&registry)?,
+            alert: AlertMetrics::register(&registry)?,
             llm: LlmMetrics::register(&registry)?,
             forward: ForwardMetrics::register(&registry)?,
             registry,

@@ -90,7 +90,7 @@ fn good(output: &Output, what: &str) -> String {
 #[test]
 fn the_readmes_settings_are_accepted() {
     let settings = named("sigyn.yaml");
-    assert_eq!(settings.len(), 5, "a block was lost");
+    assert_eq!(settings.len(), 6, "a block was lost");
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("my-rules.yaml"), named("my-rules.yaml").concat()).unwrap();
     let arguments = ["check-config", "--config", "sigyn.yaml"].map(str::to_owned);

@@ -7,7 +7,7 @@ const FLOORS: [&[&str]; 9] = [
     &["telemetry", "wire", "redact", "rules"],
     &["runtime", "net"],
     &["store", "llm", "notify"],
-    &["ingest", "analyze", "incident", "forward", "query"],
+    &["ingest", "analyze", "incident", "alert", "forward", "query"],
     &["api", "web", "listen"],
     &["config"],
     &["app"],

@@ -10,6 +10,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod alert;
 mod analyze;
 mod auth;
 mod channels;

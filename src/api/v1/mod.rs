@@ -1,7 +1,9 @@
 //! `/api/v1`: one file per endpoint.
 
+mod alerts;
 mod change;
 mod context;
+mod deliveries;
 mod detectors;
 mod entries;
 mod feedback;
@@ -45,6 +47,8 @@ pub fn routes(routes: Routes<Api>) -> Routes<Api> {
         .get("/api/v1/incidents", incidents::list)
         .get("/api/v1/incidents/{id}", incident::one)
         .patch("/api/v1/incidents/{id}", incident::change)
+        .get("/api/v1/deliveries", deliveries::list)
+        .post("/api/v1/alerts/test", alerts::test)
         .get("/api/v1/normals", normal::list)
         .delete("/api/v1/normals/{id}", normal::remove)
         .get("/api/v1/maintenance", maintenance::list)

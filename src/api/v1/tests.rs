@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::{
+    alert,
     api::{
         Parts, Readiness,
         caller::{Caller, Roles},
@@ -25,6 +26,8 @@ use crate::{
         Learning, ModelUse, NoteDraft, Origin, PushBatch, Severity, StreamBatch, TemplateId, TenantId,
         Timestamp, WindowState,
     },
+    net::Secret,
+    notify::{self, ntfy},
     query::{About, Query},
     runtime::Clock,
     store::{
@@ -91,11 +94,15 @@ fn empty_server(roles: Roles) -> Server {
         crate::store::Settings { data_dir: folder.path().to_owned(), ..crate::store::Settings::default() };
     let store = Store::open(&settings, clock.clone(), metrics.store.clone()).unwrap();
     let about = About { started: START, model: None, budget: Budget::default(), forward: false };
-    let query = Query::new(store.clone(), clock, about);
+    let query = Query::new(store.clone(), clock.clone(), about);
     let readiness = Readiness::default();
+    let topic = ntfy::Settings { url: "http://127.0.0.1:9".to_owned(), topic: Secret::new("t"), token: None };
+    let channel = notify::Settings::new("ops", notify::Service::Ntfy(topic));
+    let channel = notify::Channel::new(channel, clock.clone());
     let parts = Parts {
         store: store.clone(),
         query: query.clone(),
+        alert: alert::Handle::new(&[channel]),
         metrics: metrics.clone(),
         readiness: readiness.clone(),
         stop: CancellationToken::new(),
@@ -305,9 +312,13 @@ async fn live_answers_fit_their_schemas() {
     let weekly = r#"{"days":["sat"],"at":"02:30","minutes":90}"#;
     let window = format!(r#"{{"selector":"{{}}","to":"2024-01-01T00:00:00Z","weekly":{weekly}}}"#);
     let window = server.call("POST", "/api/v1/maintenance", &window).await;
-    for (schema, expected, (status, value)) in
-        [("NormalPreview", 200, preview), ("Normal", 201, normal), ("Maintenance", 201, window)]
-    {
+    let tried = server.call("POST", "/api/v1/alerts/test", r#"{"channel":"ops"}"#).await;
+    for (schema, expected, (status, value)) in [
+        ("NormalPreview", 200, preview),
+        ("Normal", 201, normal),
+        ("Maintenance", 201, window),
+        ("AlertTestQueued", 202, tried),
+    ] {
         assert_eq!(status, expected, "{value}");
         assert_valid(&document, schema, &value);
     }
@@ -328,7 +339,7 @@ async fn live_answers_fit_their_schemas() {
         assert!(rows.is_none_or(|rows| !rows.is_empty()), "{path} shows no row to check");
         checked += 1;
     }
-    assert_eq!(checked, 19);
+    assert_eq!(checked, 20);
     let (_, error) = server.json("/api/v1/findings?x=1").await;
     assert_valid(&document, "Error", &error);
 }

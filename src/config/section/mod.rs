@@ -1,6 +1,7 @@
 //! The sections of the configuration: what may be written (every key optional, unknown keys refused), and how each
 //! becomes the settings of its engine.
 
+pub(super) mod alert;
 pub(super) mod analyze;
 pub(super) mod auth;
 pub(super) mod channels;
@@ -34,6 +35,7 @@ pub(super) struct Raw {
     knowledge: explain::RawKnowledge,
     forward: forward::Raw,
     channels: Vec<channels::Raw>,
+    alert: alert::Raw,
     log: log::Raw,
 }
 
@@ -116,12 +118,14 @@ pub(super) fn fill(
     explain::fill(&raw.explain, &mut explain.context, &mut context);
     let knowledge = explain::knowledge(raw.knowledge, &mut explain.context, &mut context);
     analyze.ask_model = llm.is_some();
+    let channels = channels::fill(raw.channels, &mut warnings, &mut context);
     Settings {
         ingest: ingest::fill(raw.ingest, &mut context),
         store: plain::store(raw.store, &mut context),
         rules: plain::rules(raw.rules, &mut context),
-        channels: channels::fill(raw.channels, &mut warnings, &mut context),
         incident: incident::fill(&raw.incident, &mut context),
+        alert: alert::fill(raw.alert, &channels, &mut context),
+        channels,
         forward: forward::fill(raw.forward, listen.addr, &mut context),
         log: log::fill(raw.log, &mut context),
         listen,

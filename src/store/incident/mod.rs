@@ -4,12 +4,14 @@
 //! that it may be made again at any time. `key` holds what findings share, `status` changes an incident together with
 //! its findings, `list` answers the API.
 
+mod follow;
 mod key;
 mod list;
 mod status;
 
 use std::collections::BTreeSet;
 
+pub use follow::{Changed, changed_after, cursor, newest_revision, next_revision, remove_cursor, set_cursor};
 pub use key::{Key, Sharer, drop_old_keys, elsewhere, has_old_keys, near, put_keys};
 pub use list::{IncidentFilter, list};
 use rusqlite::{OptionalExtension, Row, types::Type};
