@@ -109,6 +109,7 @@ fn look(parameters: &mut Parameters, settings: &Settings, labels: &Labels, mined
         raw: mined.text.as_bytes(),
         envelope: &mined.envelope,
         template: Some(mined.template),
+        level: Level::Unknown,
     };
     let sighting = Sighting {
         line: &line,

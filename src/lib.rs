@@ -15,6 +15,7 @@ pub mod net;
 pub mod runtime;
 // Floor 3: capabilities.
 pub mod llm;
+pub mod notify;
 pub mod store;
 // Floor 4: engines.
 pub mod analyze;

@@ -19,5 +19,8 @@ pub(super) fn run(args: ServerArgs) -> anyhow::Result<()> {
     output::say(&format!("  model    {}", model.as_deref().unwrap_or("none: rules alone")));
     let upstream = settings.forward.map(|forward| output::tame(&forward.url));
     output::say(&format!("  forward  {}", upstream.as_deref().unwrap_or("none")));
+    let channels: Vec<_> = settings.channels.iter().map(|channel| output::tame(&channel.name)).collect();
+    let channels = Some(channels.join(", ")).filter(|names| !names.is_empty());
+    output::say(&format!("  channels {}", channels.as_deref().unwrap_or("none")));
     Ok(())
 }

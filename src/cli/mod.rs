@@ -12,6 +12,7 @@ mod log;
 mod output;
 mod replay;
 mod serve;
+mod test_alert;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -49,6 +50,8 @@ enum Command {
     CheckConfig(ServerArgs),
     /// Copy the database while the server runs
     Backup(backup::BackupArgs),
+    /// Send a test message over every channel
+    TestAlert(test_alert::TestAlertArgs),
 }
 
 /// What `serve` and its relatives take.
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Some(Command::Replay(args)) => replay::run(&args, cli.server),
         Some(Command::Findings(args)) => findings::run(&args).map(done),
         Some(Command::Backup(args)) => backup::run(&args, cli.server).map(done),
+        Some(Command::TestAlert(args)) => test_alert::run(&args, cli.server).map(done),
     };
     match outcome {
         Ok(code) => code,

@@ -18,7 +18,7 @@ pub use keys::{Key, all as all_keys};
 pub use mistake::{Mistake, Mistakes};
 pub use section::log::{Format as LogFormat, Settings as LogSettings};
 
-use crate::{analyze, api, forward, incident, ingest, listen, llm, redact, rules, store};
+use crate::{analyze, api, forward, incident, ingest, listen, llm, notify, redact, rules, store};
 use mistake::Report;
 use tree::{Node, Origin};
 
@@ -49,6 +49,8 @@ pub struct Settings {
     pub knowledge: analyze::knowledge::Settings,
     /// The Loki everything is forwarded to, if any.
     pub forward: Option<forward::Settings>,
+    /// Where messages go.
+    pub channels: Vec<notify::Settings>,
     /// Sigyn's own log.
     pub log: LogSettings,
     /// What looks like a mistake but may be none, to be logged at start.

@@ -12,7 +12,7 @@ pub use client::{HttpClient, Request, Response, Settings};
 pub use egress::{Egress, host_of, is_loopback};
 pub use error::HttpError;
 pub use reqwest::{
-    Method,
+    Method, Url,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 pub use retry_after::retry_after;

@@ -6,7 +6,7 @@ const FLOORS: [&[&str]; 9] = [
     &["model"],
     &["telemetry", "wire", "redact", "rules"],
     &["runtime", "net"],
-    &["store", "llm"],
+    &["store", "llm", "notify"],
     &["ingest", "analyze", "incident", "forward", "query"],
     &["api", "web", "listen"],
     &["config"],

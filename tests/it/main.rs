@@ -12,6 +12,7 @@
 
 mod analyze;
 mod auth;
+mod channels;
 mod clients;
 mod contract;
 mod crash;

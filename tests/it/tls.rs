@@ -26,21 +26,26 @@ use crate::harness::{
 };
 
 /// A private authority.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
     /// Certificate and key for loopback, in PEM; `name` tells certificates apart.
-    fn sign(&self, name: &str) -> (String, String) {
+    pub fn sign(&self, name: &str) -> (String, String) {
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned(), name.to_owned()];
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();
         (certificate.pem(), key.serialize_pem())
+    }
+
+    /// Its own certificate, in PEM.
+    pub fn pem(&self) -> String {
+        self.0.pem()
     }
 
     fn roots(&self) -> RootCertStore {
@@ -103,7 +108,7 @@ fn take_one(listener: &TcpListener, config: &Arc<ServerConfig>) -> Recorded {
         let connection = ServerConnection::new(Arc::clone(config)).unwrap();
         let mut reader = BufReader::new(StreamOwned::new(connection, socket.unwrap()));
         let Ok((_, headers)) = read_head(&mut reader) else { continue };
-        let mut request = Recorded { headers, body: Vec::new() };
+        let mut request = Recorded { method: String::new(), path: String::new(), headers, body: Vec::new() };
         let length = request.header("content-length").unwrap().parse().unwrap();
         request.body = vec![0; length];
         reader.read_exact(&mut request.body).unwrap();

@@ -267,6 +267,7 @@ mod tests {
     use prometheus::Registry;
 
     use super::*;
+    use crate::wire::level::Level;
     use crate::{
         model::Category,
         rules,

@@ -3,6 +3,7 @@
 
 pub(super) mod analyze;
 pub(super) mod auth;
+pub(super) mod channels;
 pub(super) mod explain;
 pub(super) mod forward;
 pub(super) mod incident;
@@ -32,6 +33,7 @@ pub(super) struct Raw {
     explain: explain::Raw,
     knowledge: explain::RawKnowledge,
     forward: forward::Raw,
+    channels: Vec<channels::Raw>,
     log: log::Raw,
 }
 
@@ -101,7 +103,7 @@ pub(super) fn fill(
     raw: Raw,
     root: &Node,
     environment: &Environment,
-    warnings: Vec<String>,
+    mut warnings: Vec<String>,
     report: &mut Report,
 ) -> Settings {
     let mut context = Context { root, environment, report };
@@ -118,6 +120,7 @@ pub(super) fn fill(
         ingest: ingest::fill(raw.ingest, &mut context),
         store: plain::store(raw.store, &mut context),
         rules: plain::rules(raw.rules, &mut context),
+        channels: channels::fill(raw.channels, &mut warnings, &mut context),
         incident: incident::fill(&raw.incident, &mut context),
         forward: forward::fill(raw.forward, listen.addr, &mut context),
         log: log::fill(raw.log, &mut context),

@@ -23,6 +23,9 @@ use super::http::read_head;
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Recorded {
+    pub method: String,
+    /// Path and query.
+    pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -34,6 +37,17 @@ impl Recorded {
 
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON; null when it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The decoded pairs of the query.
+    pub fn query(&self) -> Vec<(String, String)> {
+        let url = sigyn::net::Url::parse(&format!("http://h{}", self.path)).unwrap();
+        url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
     }
 }
 
@@ -169,8 +183,10 @@ fn serve(
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
     loop {
-        let (_, headers) = read_head(&mut reader)?;
-        let mut request = Recorded { headers, body: Vec::new() };
+        let (first, headers) = read_head(&mut reader)?;
+        let mut words = first.split(' ').map(str::to_owned);
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let mut request = Recorded { method, path, headers, body: Vec::new() };
         let length = request.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
         request.body = vec![0; length];
         reader.read_exact(&mut request.body)?;

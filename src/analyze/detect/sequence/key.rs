@@ -186,11 +186,6 @@ fn of_value<'m>(message: &'m str, value: &Value) -> Option<(Name<'m>, &'m str)> 
             return Some((Name::Head, text));
         }
     }
-    if matches!(value.kind, Kind::Word | Kind::Text | Kind::Any)
-        && let Some(prefix) = own_prefix(text)
-    {
-        return Some((Name::Prefix(prefix), text));
-    }
     if let Some(name) = name(head, value.kind) {
         return Some((Name::Named(name), text));
     }
@@ -347,16 +342,6 @@ mod tests {
     fn check(raw: &str, expected: &[(&str, &str)]) {
         let expected: Vec<_> = expected.iter().map(|(n, k)| ((*n).to_owned(), (*k).to_owned())).collect();
         assert_eq!(keys(raw, None), expected, "{raw}");
-    }
-
-    #[test]
-    fn a_key_that_varies_as_a_whole_is_of_the_kind_of_its_beginning() {
-        assert_eq!(own_prefix("blk_123"), Some("blk_"));
-        assert_eq!(own_prefix("blk_-123"), Some("blk_"));
-        assert_eq!(own_prefix("req-7"), Some("req-"));
-        for other in ["blk_", "blk_12x", "a b_1", "1_2", "x1", "/data/blk_1"] {
-            assert_eq!(own_prefix(other), None, "{other}");
-        }
     }
 
     #[test]
