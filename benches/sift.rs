@@ -7,7 +7,7 @@ use sigyn::{
     },
     model::{Labels, LineRef, Timestamp},
     rules,
-    wire::envelope,
+    wire::{envelope, level::Level},
 };
 
 /// Lines of a quiet day: nothing to find.
@@ -42,6 +42,7 @@ fn open_and_sift(bencher: divan::Bencher<'_, '_>, text: &str) {
             raw: text.as_bytes(),
             envelope: &envelope,
             template: None,
+            level: Level::Unknown,
         };
         group.line(&sifter, &rules, &line).hit
     });
