@@ -267,7 +267,6 @@ mod tests {
     use prometheus::Registry;
 
     use super::*;
-    use crate::wire::level::Level;
     use crate::{
         model::Category,
         rules,
