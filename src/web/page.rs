@@ -88,7 +88,7 @@ fn state(html: &mut Html, view: &View) {
     fact(html, "open", &status.open_findings.to_string());
     fact(html, "streams", &status.intake.streams.to_string());
     fact(html, "blocks to analyse", &status.analysis.behind_blocks.to_string());
-    fact(html, "model", status.model.name.as_deref().unwrap_or("none, rules only"));
+    fact(html, "model", status.model.name.as_deref().unwrap_or("none: rules and detectors"));
     html.markup("</dl></section>");
 }
 

@@ -165,8 +165,8 @@ fn level_weight(level: Level) -> f64 {
     match level {
         Level::Unknown | Level::Trace | Level::Debug | Level::Info => 0.0,
         Level::Warn => 0.3,
-        Level::Error => 0.5,
-        Level::Critical | Level::Fatal => 0.7,
+        Level::Error => 0.65,
+        Level::Critical | Level::Fatal => 0.75,
     }
 }
 

@@ -77,9 +77,12 @@ fn the_score_is_what_doubt_is_left() {
     assert_eq!(found.len(), 1);
     assert!((found[0].score - 0.4334).abs() < 2e-3, "{}", found[0].score);
     assert_eq!((found[0].subject.as_str(), found[0].template), ("new 100", Some(TemplateId(100))));
-    // A grave word takes away 0.7 of the doubt, an error level half of it.
+    // A grave word takes away 0.7 of the doubt, an error level 0.65 of it.
     let found = close(&mut settled(), 1_440, &[(100, "level=error ledger is corrupt")]);
-    assert!((found[0].score - (1.0 - 0.5666 * 0.3 * 0.5)).abs() < 2e-3, "{}", found[0].score);
+    assert!((found[0].score - (1.0 - 0.5666 * 0.3 * 0.35)).abs() < 2e-3, "{}", found[0].score);
+    // The level alone: 1 − 0.5666 × 0.35 = 0.8017, just enough to be told.
+    let found = close(&mut settled(), 1_440, &[(100, "level=50 giving up order")]);
+    assert!((found[0].score - 0.8017).abs() < 2e-3, "{}", found[0].score);
 }
 
 #[test]
