@@ -38,8 +38,14 @@ fn draft(story: &Story<'_>, templates: &dyn Fn(TemplateId) -> Option<String>) ->
     };
     let (ips, users) = (union(|track| &track.ips), union(|track| &track.users));
     let template = lead.threshold.title.as_deref().unwrap_or(&lead.rule.title);
-    let count = count(story);
-    let named = |name: &str| value(name, story, &lead, &Facts { ips: &ips, users: &users, count });
+    let count = count(story, |track| track.count);
+    // Words speak of all that has happened, the count is what this window adds.
+    let facts = Facts {
+        ips: tracks().flat_map(Track::episode_ips).collect(),
+        users: tracks().flat_map(Track::episode_users).collect(),
+        count: self::count(story, Track::episode_count),
+    };
+    let named = |name: &str| value(name, story, &lead, &facts);
     let severity = story.severity();
     Some(FindingDraft {
         fingerprint: story.fingerprint(&lead),
@@ -64,39 +70,39 @@ fn draft(story: &Story<'_>, templates: &dyn Fn(TemplateId) -> Option<String>) ->
 
 /// What a title speaks of beside the fields.
 struct Facts<'a> {
-    ips: &'a BTreeSet<String>,
-    users: &'a BTreeSet<String>,
+    ips: BTreeSet<&'a String>,
+    users: BTreeSet<&'a String>,
     count: u64,
 }
 
 /// Events. Rules of one story mostly tell of the same events (a request in the access log and in the error log), so
 /// the largest number is what surely happened; a sum would tell some twice.
-fn count(story: &Story<'_>) -> u64 {
+fn count(story: &Story<'_>, of: fn(&Track) -> u64) -> u64 {
     let mut per_threshold: BTreeMap<(&str, *const Threshold), u64> = BTreeMap::new();
     for chapter in &story.chapters {
         *per_threshold.entry((&chapter.rule.id, std::ptr::from_ref(chapter.threshold))).or_default() +=
-            chapter.track.count;
+            of(chapter.track);
     }
     per_threshold.into_values().max().unwrap_or(1).max(1)
 }
 
 fn value(name: &str, story: &Story<'_>, lead: &Chapter<'_>, facts: &Facts<'_>) -> Option<String> {
-    let several = |set: &BTreeSet<String>, noun: &str| match set.len() {
+    let several = |set: &BTreeSet<&String>, noun: &str| match set.len() {
         0 => None,
-        1 => set.first().cloned(),
+        1 => set.first().map(|only| (*only).clone()),
         n => Some(format!("{n} {noun}")),
     };
     match name {
         "count" => Some(facts.count.to_string()),
         "failures" => {
             let failures = story.chapters.iter().filter(|chapter| chapter.track.absorbs.is_none());
-            failures.map(|chapter| chapter.track.count).max().map(|count| count.to_string())
+            failures.map(|chapter| chapter.track.episode_count()).max().map(|count| count.to_string())
         }
         "host" => lead.track.hosts.first().cloned().or_else(|| Some("this host".to_owned())),
-        "ips" => several(facts.ips, "addresses"),
-        "users" => several(facts.users, "users"),
+        "ips" => several(&facts.ips, "addresses"),
+        "users" => several(&facts.users, "users"),
         "span" => {
-            let first = story.chapters.iter().map(|c| c.track.first).min()?;
+            let first = story.chapters.iter().map(|c| c.track.episode_first()).min()?;
             let last = story.chapters.iter().map(|c| c.track.last).max()?;
             Some(title::span(last.since(first).as_secs()))
         }

@@ -184,6 +184,9 @@ fn a_brute_force_over_windows_keeps_its_fingerprint_and_counts_each_event_once()
     let second = group.drafts();
     assert_eq!(first[0].fingerprint, second[0].fingerprint);
     assert_eq!((first[0].count, second[0].count), (8, 3));
+    // The words speak of the whole episode.
+    assert!(second[0].title.contains("11 failed logins for 2 users"), "{}", second[0].title);
+    assert!(second[0].title.contains("in 62 s") || second[0].title.contains("1 min"), "{}", second[0].title);
 }
 
 #[test]

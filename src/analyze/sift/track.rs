@@ -12,6 +12,8 @@ use crate::{
 
 /// Slices a threshold's time is counted in: more would be exact to no use.
 const SLICES: i64 = 16;
+/// What happens again within this time is one episode; as long as equal findings are one by default.
+const EPISODE: std::time::Duration = std::time::Duration::from_secs(3_600);
 /// Distinct values remembered; thresholds ask for fewer.
 const MAX_DISTINCT: usize = 128;
 /// Addresses and users named in one finding.
@@ -68,6 +70,19 @@ pub(super) struct Track {
     telling: usize,
     /// Reached as the continuation of this rule's failures: what it takes over.
     pub absorbs: Option<u64>,
+    /// What ended windows have told of the same episode: words speak of all of it.
+    #[serde(default)]
+    told: Told,
+}
+
+/// What was told of an episode in windows that have ended.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Told {
+    count: u64,
+    first: Timestamp,
+    last: Timestamp,
+    ips: BTreeSet<String>,
+    users: BTreeSet<String>,
 }
 
 impl Track {
@@ -89,7 +104,28 @@ impl Track {
             evidence: Vec::new(),
             telling: 0,
             absorbs: None,
+            told: Told::default(),
         }
+    }
+
+    /// Events of the whole episode.
+    pub fn episode_count(&self) -> u64 {
+        self.count.saturating_add(self.told.count)
+    }
+
+    /// When the episode began.
+    pub fn episode_first(&self) -> Timestamp {
+        if self.told.count > 0 { self.first.min(self.told.first) } else { self.first }
+    }
+
+    /// Addresses of the whole episode.
+    pub fn episode_ips(&self) -> impl Iterator<Item = &String> {
+        self.ips.iter().chain(&self.told.ips)
+    }
+
+    /// Accounts of the whole episode.
+    pub fn episode_users(&self) -> impl Iterator<Item = &String> {
+        self.users.iter().chain(&self.told.users)
     }
 
     /// Books a sighting; says whether the threshold is reached at its time.
@@ -97,6 +133,9 @@ impl Track {
         let at = sighting.exhibit.line.timestamp_ns;
         if self.count == 0 {
             (self.first, self.last) = (at, at);
+            if at.since(self.told.last) > EPISODE {
+                self.told = Told::default();
+            }
         }
         (self.first, self.last) = (self.first.min(at), self.last.max(at));
         if sighting.begins {
@@ -140,6 +179,11 @@ impl Track {
     pub fn end_window(&mut self) {
         if self.is_active {
             self.is_active = false;
+            self.told.first = self.episode_first();
+            self.told.last = self.told.last.max(self.last);
+            self.told.count = self.episode_count();
+            merge(&mut self.told.ips, &self.ips);
+            merge(&mut self.told.users, &self.users);
             self.count = 0;
             self.severity = Severity::Info;
             self.evidence.clear();
@@ -243,6 +287,13 @@ impl Track {
         }
         self.evidence.push(exhibit);
     }
+}
+
+/// Adds names up to the limit.
+fn merge(known: &mut BTreeSet<String>, more: &BTreeSet<String>) {
+    let room = MAX_NAMED.saturating_sub(known.len());
+    let fresh: Vec<String> = more.difference(known).take(room).cloned().collect();
+    known.extend(fresh);
 }
 
 fn slice_width(within_secs: i64) -> i64 {
