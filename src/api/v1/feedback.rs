@@ -13,8 +13,9 @@ use crate::{
         caller::{Admin, Reader},
         error::ApiError,
         params::Params,
+        v1::untaught,
     },
-    store::{Change, feedback},
+    store::feedback,
 };
 
 /// Lists verdicts, newest first.
@@ -35,10 +36,5 @@ pub async fn remove(
     params: Params,
 ) -> Result<StatusCode, ApiError> {
     params.end()?;
-    let number = api.query.tenant_number(&tenant);
-    if !api.store.write(move |tx| feedback::remove(tx, number, &id)).await? {
-        return Err(ApiError::NotFound("verdict"));
-    }
-    api.store.announce(Change::Taught);
-    Ok(StatusCode::NO_CONTENT)
+    untaught::remove(&api, &tenant, "verdict", move |tx, number| feedback::remove(tx, number, &id)).await
 }

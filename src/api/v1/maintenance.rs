@@ -14,6 +14,7 @@ use crate::{
         caller::{Admin, Reader},
         error::ApiError,
         params::Params,
+        v1::untaught,
     },
     model::{MAINTENANCE_MAX, Maintenance, Selector, SelectorError, Timestamp, Weekly},
     store::{Change, maintenance},
@@ -66,12 +67,10 @@ pub async fn remove(
     params: Params,
 ) -> Result<StatusCode, ApiError> {
     params.end()?;
-    let number = api.query.tenant_number(&tenant);
-    if !api.store.write(move |tx| maintenance::remove(tx, number, &id)).await? {
-        return Err(ApiError::NotFound("maintenance window"));
-    }
-    api.store.announce(Change::Taught);
-    Ok(StatusCode::NO_CONTENT)
+    untaught::remove(&api, &tenant, "maintenance window", move |tx, number| {
+        maintenance::remove(tx, number, &id)
+    })
+    .await
 }
 
 fn window_of(wanted: Wanted, now: Timestamp) -> Result<Maintenance, ApiError> {

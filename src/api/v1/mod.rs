@@ -19,6 +19,7 @@ mod status;
 mod streams;
 mod summary;
 mod templates;
+mod untaught;
 mod usage;
 mod windows;
 

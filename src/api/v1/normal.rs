@@ -23,6 +23,7 @@ use crate::{
         caller::{Admin, Reader},
         error::ApiError,
         params::Params,
+        v1::untaught,
     },
     model::{Finding, FindingId, FindingStatus, Labels, Normal, Timestamp},
     store::{
@@ -129,12 +130,7 @@ pub async fn remove(
     params: Params,
 ) -> Result<StatusCode, ApiError> {
     params.end()?;
-    let number = api.query.tenant_number(&tenant);
-    if !api.store.write(move |tx| normal::remove(tx, number, &id)).await? {
-        return Err(ApiError::NotFound("normal"));
-    }
-    api.store.announce(Change::Taught);
-    Ok(StatusCode::NO_CONTENT)
+    untaught::remove(&api, &tenant, "normal", move |tx, number| normal::remove(tx, number, &id)).await
 }
 
 /// The normal a finding teaches.
